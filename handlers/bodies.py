@@ -1,0 +1,154 @@
+"""From what TorchServe hands over for one request to the bytes of one image.
+
+A client may send the image as the raw body, as one field of a multipart form, or as base64 in JSON.
+TorchServe turns each request into a dictionary (a *row*): ``{"body": ...}`` for raw bodies and JSON
+(which it has parsed already, when it could), one key per field for forms.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+
+from ocr_models.errors import InputError
+
+FORM_FIELDS = ("data", "body", "image", "file")
+JSON_KEYS = ("data", "image", "b64")
+
+# The server must accept a body that carries MAX_BYTES_CEILING as base64 in JSON, so that too large
+# images are refused here, with a reason, and not by TorchServe's empty 413.
+MAX_BYTES_CEILING = 45_000_000
+SERVER_REQUEST_BYTES = 64 * 1024 * 1024
+
+# TorchServe's /invocations route passes its own query parameter on to the handler.
+_ROUTE_PARAMETERS = {"model_name"}
+
+_DATA_URL = re.compile(r"data:[\w.+-]*/?[\w.+-]*(;[\w.+=-]+)*;base64,", re.ASCII)
+_HOW_TO_SEND = (
+    "send the image as the raw body (curl -T photo.jpg URL), as the multipart field 'data' "
+    '(curl -F data=@photo.jpg URL), or as JSON {"data": "<base64>"}'
+)
+
+
+def image_bytes(row: Mapping[str, object], headers: Mapping[str, object], max_bytes: int) -> bytes:
+    """The encoded image of one request.
+
+    Args:
+        row: what TorchServe made of the request.
+        headers: its headers; their names may come in any case.
+        max_bytes: larger images are refused.
+
+    Raises:
+        InputError: the request does not carry exactly one image, or it is empty or too large.
+    """
+    media_type = _media_type(headers)
+    if media_type == "application/x-www-form-urlencoded":
+        raise InputError(
+            415,
+            "unsupported_media_type",
+            "the body is an urlencoded form, which is what curl -d and --data send by default; "
+            + _HOW_TO_SEND,
+        )
+    content = _only_field(row)
+    if isinstance(content, bytes | bytearray | memoryview):
+        data = _from_bytes(bytes(content), media_type)
+    elif isinstance(content, Mapping):
+        data = _from_json(content, max_bytes)
+    elif isinstance(content, str):
+        raise InputError(
+            415, "unsupported_media_type", f"the body is text ({media_type}); {_HOW_TO_SEND}"
+        )
+    else:
+        raise InputError(
+            400,
+            "wrong_json",
+            f"the body is a JSON {_json_name(content)}; one request carries one image, as an "
+            f"object with one of the keys {_listed(JSON_KEYS)}",
+        )
+    if not data:
+        raise InputError(400, "empty_image", f"the image is empty (0 bytes); {_HOW_TO_SEND}")
+    _check_size(len(data), max_bytes)
+    return data
+
+
+def _only_field(row: Mapping[str, object]) -> object:
+    row = {name: content for name, content in row.items() if name not in _ROUTE_PARAMETERS}
+    unknown = sorted(set(row) - set(FORM_FIELDS))
+    if unknown:
+        raise InputError(
+            400,
+            "unknown_field",
+            f"unknown form field {_listed(unknown)}; the image belongs in one field, named "
+            f"{_listed(FORM_FIELDS)}",
+        )
+    if not row:
+        raise InputError(400, "empty_image", f"the request has no body; {_HOW_TO_SEND}")
+    if len(row) > 1:
+        raise InputError(
+            400,
+            "several_images",
+            f"one request carries one image, but the form has {_listed(sorted(row))}; send one "
+            "request per image",
+        )
+    return next(iter(row.values()))
+
+
+def _from_bytes(data: bytes, media_type: str) -> bytes:
+    if media_type == "application/json" and data:
+        # TorchServe parses JSON bodies itself and passes on as bytes only what it could not parse.
+        raise InputError(400, "invalid_json", "the body is declared as JSON, but it does not parse")
+    return data
+
+
+def _from_json(content: Mapping[object, object], max_bytes: int) -> bytes:
+    keys = [str(key) for key in content]
+    if len(keys) != 1 or keys[0] not in JSON_KEYS:
+        raise InputError(
+            400,
+            "wrong_json",
+            f"the JSON object has the keys {_listed(keys) if keys else '(none)'}; expected exactly "
+            f"one of {_listed(JSON_KEYS)}, with the image in base64",
+        )
+    text = content[keys[0]]
+    if not isinstance(text, str):
+        raise InputError(
+            400, "wrong_json", f"{keys[0]!r} must be a base64 string, got a {_json_name(text)}"
+        )
+    return _from_base64(text, max_bytes)
+
+
+def _from_base64(text: str, max_bytes: int) -> bytes:
+    prefix = _DATA_URL.match(text)
+    encoded = "".join((text[prefix.end() :] if prefix else text).split())
+    _check_size(len(encoded) // 4 * 3 - encoded[-2:].count("="), max_bytes)
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(400, "invalid_base64", f"the base64 does not decode: {error}") from error
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise InputError(
+            413, "too_many_bytes", f"the image has {size} bytes, at most {max_bytes} are allowed"
+        )
+
+
+def _media_type(headers: Mapping[str, object]) -> str:
+    for name, value in headers.items():
+        if name.lower() == "content-type" and isinstance(value, str):
+            return value.partition(";")[0].strip().lower()
+    return ""
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(f"'{name:.40}'" for name in names[:8])
+
+
+def _json_name(value: object) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "list"}
+    return names.get(type(value), "object")

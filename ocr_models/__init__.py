@@ -1,0 +1,1 @@
+"""Networks, preprocessing, post-processing and predictors; imports nothing else of the project."""

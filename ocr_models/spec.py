@@ -1,0 +1,158 @@
+"""What fully describes a model besides its weights, and its strict JSON form.
+
+``to_json_dict`` and ``from_json_dict`` turn any frozen dataclass of plain fields into JSON and
+back; the class name stands under ``"kind"``, since a field may hold one of several dataclasses.
+Reading is strict: unknown keys, missing keys and wrong types are ``ConfigError``s that name the
+path, so an archive made by a newer version fails loudly instead of being half understood.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass
+
+from ocr_models.codecs.ctc import CTCCodec, CTCCodecConfig
+from ocr_models.detection.db_postprocess import DBPostprocessing
+from ocr_models.detection.dbnet import DBNetConfig
+from ocr_models.errors import ConfigError
+from ocr_models.preprocessing import DetectionPreprocessing, RecognitionPreprocessing
+from ocr_models.recognition.crnn import CRNNConfig
+
+
+@dataclass(frozen=True)
+class DetectorSpec:
+    """A text detector: network, and what happens before and after it."""
+
+    network: DBNetConfig
+    preprocessing: DetectionPreprocessing
+    postprocessing: DBPostprocessing
+
+
+@dataclass(frozen=True)
+class RecognizerSpec:
+    """A text recogniser: network, and what happens before and after it."""
+
+    network: CRNNConfig
+    preprocessing: RecognitionPreprocessing
+    codec: CTCCodecConfig
+
+    def __post_init__(self) -> None:
+        expected = CTCCodec(self.codec).num_classes
+        if self.network.num_classes != expected:
+            raise ConfigError(
+                f"the network has {self.network.num_classes} classes, but its dictionary needs "
+                f"{expected} (characters, blank and unknown); take the one it was trained with"
+            )
+
+
+Spec = DetectorSpec | RecognizerSpec
+T = typing.TypeVar("T")
+
+
+def to_json_dict(value: object) -> dict[str, object]:
+    """The JSON form of a dataclass: its class name under ``kind``, then its fields in order."""
+    encoded = _encode(value)
+    if not isinstance(encoded, dict):
+        raise TypeError(f"expected a dataclass instance, got {type(value).__name__}")
+    return encoded
+
+
+def from_json_dict(cls: type[T], data: object) -> T:
+    """Reads ``data`` as ``cls``; raises ``ConfigError`` with the path of what does not fit."""
+    return typing.cast(T, _decode(cls, data, cls.__name__))
+
+
+def _encode(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"kind": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [_encode(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"cannot write a {type(value).__name__} to JSON")
+
+
+def _decode(hint: object, value: object, path: str) -> object:
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        return _decode_union(typing.get_args(hint), value, path)
+    if origin is typing.Literal:
+        if value not in typing.get_args(hint):
+            allowed = ", ".join(map(repr, typing.get_args(hint)))
+            raise ConfigError(f"{path}: got {value!r}, allowed are {allowed}")
+        return value
+    if origin is tuple:
+        return _decode_tuple(typing.get_args(hint), value, path)
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return _decode_dataclass(hint, value, path)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is type(None) and value is None:
+        return None
+    if hint in (bool, int, float, str) and type(value) is hint:
+        return value
+    raise ConfigError(f"{path}: expected {_name(hint)}, got {value!r:.80}")
+
+
+def _decode_union(options: tuple[object, ...], value: object, path: str) -> object:
+    if value is None and type(None) in options:
+        return None
+    classes = {
+        o.__name__: o for o in options if isinstance(o, type) and dataclasses.is_dataclass(o)
+    }
+    if isinstance(value, dict) and classes:
+        kind = value.get("kind")
+        if kind not in classes:
+            raise ConfigError(f"{path}: kind is {kind!r}, allowed are {', '.join(sorted(classes))}")
+        return _decode_dataclass(classes[kind], value, path)
+    plain = [o for o in options if o is not type(None) and o not in classes.values()]
+    for option in plain:
+        try:
+            return _decode(option, value, path)
+        except ConfigError:
+            continue
+    names = ", ".join(_name(o) for o in options)
+    raise ConfigError(f"{path}: got {value!r:.80}, allowed are {names}")
+
+
+def _decode_tuple(items: tuple[object, ...], value: object, path: str) -> tuple[object, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{path}: expected a list, got {value!r:.80}")
+    if len(items) == 2 and items[1] is Ellipsis:
+        items = (items[0],) * len(value)
+    if len(items) != len(value):
+        raise ConfigError(f"{path}: expected {len(items)} entries, got {len(value)}")
+    pairs = enumerate(zip(items, value, strict=True))
+    return tuple(_decode(item, entry, f"{path}[{i}]") for i, (item, entry) in pairs)
+
+
+def _decode_dataclass(cls: type, value: object, path: str) -> object:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected an object for {cls.__name__}, got {value!r:.80}")
+    if value.get("kind") != cls.__name__:
+        raise ConfigError(f"{path}: kind is {value.get('kind')!r}, expected {cls.__name__!r}")
+    hints = typing.get_type_hints(cls)
+    names = [f.name for f in dataclasses.fields(cls)]
+    for key in value:
+        if key != "kind" and key not in names:
+            near = difflib.get_close_matches(str(key), names, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"{path}: unknown key {key!r}{hint} Known: {', '.join(names)}")
+    missing = [name for name in names if name not in value]
+    if missing:
+        raise ConfigError(f"{path}: missing {', '.join(missing)}")
+    fields = {name: _decode(hints[name], value[name], f"{path}.{name}") for name in names}
+    try:
+        return cls(**fields)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _name(hint: object) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint)

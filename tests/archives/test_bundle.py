@@ -1,0 +1,164 @@
+"""Model folders: written, read back, and refused when anything is off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ocr_models.bundle import (
+    TASKS,
+    Task,
+    load_predictor,
+    read_bundle,
+    write_bundle,
+)
+from ocr_models.detector import TextDetector
+from ocr_models.errors import ConfigError, OcrError, WeightsError
+from ocr_models.images import ImageLimits
+from ocr_models.ocr import OCR, OcrOptions
+from ocr_models.recognizer import TextRecognizer
+from ocr_models.runtime import RuntimeOptions
+from tests.serving_models import (
+    CREATED_BY,
+    drawn_image,
+    small_detector,
+    small_recognizer,
+    write_small_bundle,
+)
+
+FAST = RuntimeOptions("torch", "cpu", "float32", 1)
+PREDICTORS = {"detection": TextDetector, "recognition": TextRecognizer, "ocr": OCR}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_round_trip(task: Task, tmp_path: Path) -> None:
+    written = write_small_bundle(tmp_path, task)
+    bundle = read_bundle(tmp_path)
+    assert bundle == written
+    assert bundle.manifest.task == task
+    predictor = load_predictor(bundle, FAST)
+    assert isinstance(predictor, PREDICTORS[task])
+    assert len(predictor.predict([drawn_image(2)])) == 1
+
+
+def test_predicts_like_the_models_it_was_made_of(tmp_path: Path) -> None:
+    direct = OCR(
+        TextDetector(*small_detector(), FAST), TextRecognizer(*small_recognizer(), FAST)
+    ).predict([drawn_image(2)])[0]
+    loaded = load_predictor(write_small_bundle(tmp_path, "ocr"), FAST).predict([drawn_image(2)])[0]
+    assert len(direct.words) >= 3
+    assert loaded.to_json() == direct.to_json()
+
+
+def test_same_models_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_small_bundle(tmp_path / name, "ocr")
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == ["detector.safetensors", "model.json", "recognizer.safetensors"]
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_limits_and_parameters_are_kept(tmp_path: Path) -> None:
+    spec, state = small_recognizer()
+    limits = ImageLimits(max_bytes=1234, max_pixels=5678)
+    write_bundle(tmp_path, created_by=CREATED_BY, recognizer=(spec, state), limits=limits)
+    bundle = read_bundle(tmp_path)
+    assert bundle.manifest.limits == limits
+    trained = TextRecognizer(spec, state, FAST)
+    described = bundle.describe()
+    assert described["limits"] == {"max_bytes": 1234, "max_pixels": 5678}
+    models: Any = described["models"]
+    learned = [v for k, v in state.items() if "running" not in k and "tracked" not in k]
+    assert models["recognizer"]["parameters"] == sum(v.numel() for v in learned)
+    assert models["recognizer"]["network"] == type(trained.spec.network).__name__[:-6]
+
+
+def _set(**values: object) -> Callable[[dict[str, Any]], None]:
+    return lambda manifest: manifest.update(values)
+
+
+def _drop(key: str) -> Callable[[dict[str, Any]], None]:
+    return lambda manifest: manifest.pop(key)
+
+
+def _nested(manifest: dict[str, Any]) -> None:
+    manifest["recognizer"]["spec"]["codec"]["charsett"] = "abc"
+
+
+CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "newer format": (_set(format=2), r"has format 2, this version reads format 1"),
+    "no format": (_drop("format"), r"has format None"),
+    "unknown key": (_set(extra=1), r"unknown key 'extra'"),
+    "missing key": (_drop("limits"), r"missing limits"),
+    "unknown nested key": (_nested, r"recognizer\.spec\.codec: unknown key 'charsett'.*'charset'"),
+    "wrong task": (_set(task="ocr"), r"task is 'ocr', but the models in it make 'recognition'"),
+    "unknown task": (_set(task="kie"), r"task: got 'kie'"),
+    "no models": (_set(recognizer=None), r"got neither"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changed_manifest_is_refused(name: str, tmp_path: Path) -> None:
+    change, message = CHANGES[name]
+    write_small_bundle(tmp_path, "recognition")
+    path = tmp_path / "model.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    change(manifest)
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        read_bundle(tmp_path)
+
+
+def test_detector_where_a_recognizer_belongs(tmp_path: Path) -> None:
+    write_small_bundle(tmp_path, "ocr")
+    path = tmp_path / "model.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    manifest["recognizer"]["spec"] = manifest["detector"]["spec"]
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ConfigError, match="recognizer: the spec is not that of a recogniser"):
+        read_bundle(tmp_path)
+
+
+def test_broken_folders(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"it has no model\.json"):
+        read_bundle(tmp_path / "nowhere")
+    bundle = write_small_bundle(tmp_path, "recognition")
+    weights = bundle.weights_path("recognizer")
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-4] + b"\0\0\0\1")
+    with pytest.raises(WeightsError, match="damaged or belongs to another model"):
+        read_bundle(tmp_path)
+    assert read_bundle(tmp_path, check_hashes=False) == bundle
+    weights.unlink()
+    with pytest.raises(WeightsError, match="is missing"):
+        read_bundle(tmp_path)
+    (tmp_path / "model.json").write_text("{")
+    with pytest.raises(ConfigError, match="is not JSON"):
+        read_bundle(tmp_path)
+
+
+def test_nothing_to_write_and_weights_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="got neither"):
+        write_bundle(tmp_path, created_by=CREATED_BY)
+    spec, state = small_recognizer()
+    fewer = dict(list(state.items())[1:])
+    bundle = write_bundle(tmp_path, created_by=CREATED_BY, recognizer=(spec, fewer))
+    with pytest.raises(WeightsError):
+        load_predictor(bundle, FAST)
+    wrong = {name: torch.zeros(3) for name in state}
+    with pytest.raises(OcrError):
+        load_predictor(
+            write_bundle(tmp_path, created_by=CREATED_BY, recognizer=(spec, wrong)), FAST
+        )
+
+
+def test_chain_options_need_a_chain(tmp_path: Path) -> None:
+    bundle = write_small_bundle(tmp_path, "detection")
+    with pytest.raises(ConfigError, match="holds a detection model only"):
+        load_predictor(bundle, FAST, OcrOptions())

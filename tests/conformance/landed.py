@@ -1,0 +1,114 @@
+"""What is compared and what is "not yet": the one table to extend when a model family lands.
+
+Cases are judged by what they hold (a model's parts, a case's type), never by their name, and never
+by trying whether the comparison works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models of one type.
+
+    Args:
+        part_types: allowed ``type`` of parts of the model; None for a part that must be absent.
+        without: keys that a part must not have, or must have set to None.
+    """
+
+    part_types: Mapping[str, tuple[str | None, ...]]
+    without: Mapping[str, tuple[str, ...]]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "DBNet": Family(
+        part_types={"backbone": ("mmdet.ResNet",), "neck": ("FPNC",), "bbox_head": ("DBHead",)},
+        without={"backbone": ("dcn",), "neck": ("asf_cfg",)},
+    ),
+    "CRNNNet": Family(
+        part_types={
+            "preprocessor": (None,),
+            "backbone": ("VeryDeepVgg",),
+            "encoder": (None,),
+            "decoder": ("CRNNDecoder",),
+        },
+        without={},
+    ),
+}
+
+TARGETS = ("DBNetTargets",)
+LOSSES = ("DBLoss", "CTCLoss")
+CODECS = ("CTCConvertor",)
+METRICS = ("polygons", "ignore_pred", "hmean_iou", "hmean_ic13", "eval_hmean", "ocr")
+POSTPROCESSORS = (
+    "DBPostprocessor",
+    "polygon expansion",
+    "mean of the score map inside a polygon",
+    "resize_boundary",
+)
+GEOMETRY = (
+    "sort_vertex8",
+    "sort_vertex",
+    "sort_points",
+    "stitch",
+    "same_line",
+    "bezier",
+    "crops",
+    "points2boundary",
+)
+# Steps of the test pipelines that our preprocessing covers, by task.
+PIPELINE_STEPS: Mapping[str, frozenset[str]] = {
+    "textdet": frozenset(
+        (
+            "LoadImageFromFile",
+            "MultiScaleFlipAug",
+            "Resize",
+            "RandomFlip",
+            "Normalize",
+            "Pad",
+            "ImageToTensor",
+            "DefaultFormatBundle",
+            "Collect",
+        )
+    ),
+    "textrecog": frozenset(
+        (
+            "LoadImageFromFile",
+            "MultiRotateAugOCR",
+            "ResizeOCR",
+            "ToTensorOCR",
+            "NormalizeOCR",
+            "Normalize",
+            "DefaultFormatBundle",
+            "Collect",
+        )
+    ),
+}
+
+
+def pipeline_landed(task: str, pipeline: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every step of a test pipeline is covered, those inside other steps too."""
+    known = PIPELINE_STEPS.get(task, frozenset())
+    return all(
+        step["type"] in known and pipeline_landed(task, step.get("transforms", ()))
+        for step in pipeline
+    )
+
+
+def model_landed(model: Mapping[str, Any]) -> bool:
+    """Whether a resolved ``model`` dictionary belongs to a landed family."""
+    family = FAMILIES.get(model["type"])
+    if family is None:
+        return False
+    for part, allowed in family.part_types.items():
+        if (model.get(part) or {}).get("type") not in allowed:
+            return False
+    return all(
+        (model.get(part) or {}).get(key) is None
+        for part, keys in family.without.items()
+        for key in keys
+    )

@@ -1,0 +1,50 @@
+"""``targets/``: the maps that detectors learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from ocrserve.train.objectives.dbnet import DBNetTargets, make_targets
+
+from . import landed
+from .check import EXACT, Check
+from .kit import Case, Kit, KitError, not_yet
+
+ALLOWED = 1e-4
+WHOLE_NUMBER_MAPS = ("gt_shrink", "gt_shrink_mask", "gt_thr_mask")
+
+
+def cases(kit: Kit) -> Iterator[Case]:
+    """Every kind of target on every scene, and the segmentation targets."""
+    index = kit.json("targets/index.json")
+    settings = index["target_settings"]
+    scenes = {name.removeprefix("scene_") for name in kit.stems("targets", ".json")} - {"index"}
+    for kind in settings:  # a scene whose own file is missing shows by its maps
+        prefix = f"{kind}_"
+        stems = (stem for stem in kit.stems("targets", ".npz") if stem.startswith(prefix))
+        scenes |= {stem.removeprefix(prefix) for stem in stems}
+    if not scenes:
+        raise KitError("targets/ holds no scene")
+    for kind, setting in settings.items():
+        for scene in sorted(scenes):
+            compare = partial(_compare, kit, kind, scene, setting)
+            yield Case(f"{kind}_{scene}", compare, partial(_covered, setting))
+    for entry in index.get("ocrseg", []):
+        yield not_yet(entry["file"].removesuffix(".npz"))
+
+
+def _covered(setting: Mapping[str, Any]) -> bool:
+    return setting["type"] in landed.TARGETS
+
+
+def _compare(kit: Kit, kind: str, scene: str, setting: Mapping[str, Any], check: Check) -> None:
+    content = kit.json(f"targets/scene_{scene}.json")
+    expected = kit.arrays(f"targets/{kind}_{scene}.npz")
+    config = DBNetTargets(**{key: value for key, value in setting.items() if key != "type"})
+    maps = make_targets(content["polygons"], content["ignored"], *content["img_hw"], config)
+    names = ("gt_shrink", "gt_shrink_mask", "gt_thr", "gt_thr_mask")
+    for name, got in zip(names, maps, strict=True):
+        allowed = EXACT if name in WHOLE_NUMBER_MAPS else ALLOWED
+        check.array(name, got[None], expected[name], allowed)

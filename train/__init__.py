@@ -1,0 +1,1 @@
+"""Trainers, losses, targets and data."""
