@@ -185,7 +185,7 @@ def _ours(subject: Subject, options: RuntimeOptions) -> Call:
     network = subject.make_network()
     path = getattr(network, subject.path)
     runtime = make_runtime(network, path, options, subject.example, subject.fixed_height)
-    return lambda: runtime(subject.images)
+    return lambda: runtime(subject.images)[0]
 
 
 def _openvino_one_size(subject: Subject, *, nhwc: bool) -> Call:

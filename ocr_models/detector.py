@@ -8,8 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ocr_models.clock import StageClock
-from ocr_models.detection.db_postprocess import db_boundaries
-from ocr_models.detection.dbnet import DBNet
+from ocr_models.detection.families import FAMILIES, build_network
 from ocr_models.geometry import to_original
 from ocr_models.preprocessing import detection_input
 from ocr_models.results import DetectionResult
@@ -42,10 +41,18 @@ class TextDetector:
         options: RuntimeOptions = RuntimeOptions(),
         source: str = "state dict",
     ) -> None:
-        network = DBNet(spec.network)
+        family = FAMILIES[type(spec.network)]
+        network = build_network(spec.network)
         load_into(network, state_dict, source=source)
         self.spec = spec
-        self._runtime = make_runtime(network, network.probability, options, (1, 3, 64, 64))
+        self._family = family
+        self._runtime = make_runtime(
+            network,
+            getattr(network, family.inference),
+            options,
+            (1, 3, 64, 64),
+            traceable=family.traceable,
+        )
 
     @property
     def runtime_name(self) -> str:
@@ -71,10 +78,10 @@ class TextDetector:
         with clock.stage("preprocess"):
             prepared = detection_input(image, self.spec.preprocessing)
         with clock.stage("network"):
-            probability_HW = self._runtime(prepared.tensor[None])[0, 0]
+            outputs = tuple(output[0] for output in self._runtime(prepared.tensor[None]))
         with clock.stage("postprocess"):
-            boundaries = db_boundaries(probability_HW, self.spec.postprocessing)
-            boundaries = to_original(boundaries, prepared.scale_factor)
+            boundaries = self._family.boundaries(outputs, self.spec.postprocessing, prepared)
+            boundaries = to_original(boundaries, prepared.scale_factor, self._family.map_scale)
         return DetectionResult(tuple(boundaries), width=image.shape[1], height=image.shape[0])
 
     def warm_up(self) -> None:

@@ -83,7 +83,7 @@ class TextRecognizer:
             with clock.stage("preprocess"):
                 tensor_BCHW = np.stack([inputs[i][1].tensor for i in batch])
             with clock.stage("network"):
-                logits_BTK = self._runtime(tensor_BCHW)
+                (logits_BTK,) = self._runtime(tensor_BCHW)
             with clock.stage("postprocess"):
                 ratios = [inputs[i][1].valid_ratio for i in batch]
                 decoded = self.codec.decode(logits_BTK, ratios)

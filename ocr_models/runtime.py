@@ -31,6 +31,7 @@ from ocr_models.errors import ConfigError
 
 RuntimeKind = Literal["auto", "torch", "openvino", "onnxruntime"]
 Precision = Literal["auto", "float32", "bfloat16"]
+Forward = Callable[[Tensor], Tensor | tuple[Tensor, ...]]
 
 
 @dataclass(frozen=True)
@@ -68,35 +69,38 @@ class Runtime(Protocol):
 
     name: str
 
-    def __call__(self, images_BCHW: np.ndarray) -> np.ndarray:
-        """Float32 (B, C, H, W) in, float32 out with the batch first."""
+    def __call__(self, images_BCHW: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Float32 (B, C, H, W) in, float32 out with the batch first; a tuple also for one."""
         ...
 
 
 def make_runtime(
     network: nn.Module,
-    forward: Callable[[Tensor], Tensor],
+    forward: Forward,
     options: RuntimeOptions,
     example_BCHW: tuple[int, int, int, int],
     fixed_height: bool = False,
+    traceable: bool = True,
 ) -> Runtime:
     """Prepares ``network`` for inference.
 
     Args:
         network: with its weights loaded; it is put into evaluation mode.
-        forward: a bound method of ``network``: images to the one tensor that inference needs.
+        forward: a bound method of ``network``: images to what inference needs, a tensor or a tuple
+            of tensors.
         options: see ``RuntimeOptions``.
         example_BCHW: an input shape that the network accepts, best a small one: OpenVINO and ONNX
             Runtime learn the network by running it once. Batch and width, and the height unless
             fixed, may vary later.
         fixed_height: whether every input has the example's height.
+        traceable: whether ``forward`` does the same steps for every input. Others run in PyTorch.
 
     Raises:
         ConfigError: the runtime asked for is not installed, or does not run on the device.
     """
     network.eval().requires_grad_(False)
     device = _device(options)
-    kind = _kind(options, device)
+    kind = _kind(options, device) if traceable else _untraced_kind(options)
     if kind == "torch":
         return TorchRuntime(network, forward, device, _precision(options, device), options.threads)
     if device.type != "cpu":
@@ -118,7 +122,7 @@ class TorchRuntime:
     def __init__(
         self,
         network: nn.Module,
-        forward: Callable[[Tensor], Tensor],
+        forward: Forward,
         device: torch.device,
         precision: str,
         threads: int | None,
@@ -131,14 +135,17 @@ class TorchRuntime:
         if threads is not None and device.type == "cpu":
             torch.set_num_threads(threads)
 
-    def __call__(self, images_BCHW: np.ndarray) -> np.ndarray:
+    def __call__(self, images_BCHW: np.ndarray) -> tuple[np.ndarray, ...]:
         images = torch.from_numpy(images_BCHW).to(self._device)
         images = images.contiguous(memory_format=torch.channels_last)
         with (
             torch.inference_mode(),
             torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16),
         ):
-            return self._forward(images).float().cpu().numpy()
+            outputs = self._forward(images)
+        if isinstance(outputs, Tensor):
+            outputs = (outputs,)
+        return tuple(output.float().cpu().numpy() for output in outputs)
 
 
 class OpenVinoRuntime:
@@ -170,10 +177,10 @@ class OpenVinoRuntime:
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
 
-    def __call__(self, images_BCHW: np.ndarray) -> np.ndarray:
+    def __call__(self, images_BCHW: np.ndarray) -> tuple[np.ndarray, ...]:
         with self._lock:  # one request holds one set of buffers
             outputs = self._request.infer([images_BCHW], share_inputs=True)
-            return np.asarray(outputs[0])
+            return tuple(np.asarray(output) for output in outputs.values())
 
 
 class OnnxRuntime:
@@ -196,9 +203,7 @@ class OnnxRuntime:
         with quiet_exporter():
             torch.onnx.export(
                 network, (example,), buffer,  # type: ignore[arg-type]  # takes streams as well
-                input_names=["images"],
-                output_names=["output"], dynamic_axes={"images": varying, "output": {0: "batch"}},
-                dynamo=False,
+                input_names=["images"], dynamic_axes={"images": varying}, dynamo=False,
             )  # fmt: skip
         settings = onnxruntime.SessionOptions()
         # Idle threads that spin would take the cores from other workers.
@@ -210,20 +215,20 @@ class OnnxRuntime:
             buffer.getvalue(), settings, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, images_BCHW: np.ndarray) -> np.ndarray:
-        return self._session.run(None, {"images": images_BCHW})[0]
+    def __call__(self, images_BCHW: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(self._session.run(None, {"images": images_BCHW}))
 
 
 class ForwardPath(nn.Module):
     """Gives exporters a module whose ``forward`` is the one path that inference needs."""
 
-    def __init__(self, network: nn.Module, forward: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, network: nn.Module, forward: Forward) -> None:
         super().__init__()
         self.network = network
         self._path = forward.__name__
         self.eval()  # exporters give the mode of the outermost module to all inside it
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         return getattr(self.network, self._path)(images)
 
 
@@ -239,6 +244,15 @@ def _device(options: RuntimeOptions) -> torch.device:
             f"device {options.device!r} was asked for, but PyTorch sees no CUDA device"
         )
     return device
+
+
+def _untraced_kind(options: RuntimeOptions) -> str:
+    if options.kind not in ("auto", "torch"):
+        raise ConfigError(
+            f"runtime {options.kind!r} cannot run this network, whose steps depend on the image; "
+            "use 'auto' or 'torch'"
+        )
+    return "torch"
 
 
 def _kind(options: RuntimeOptions, device: torch.device) -> str:

@@ -15,8 +15,7 @@ import typing
 from dataclasses import dataclass
 
 from ocr_models.codecs.ctc import CTCCodec, CTCCodecConfig
-from ocr_models.detection.db_postprocess import DBPostprocessing
-from ocr_models.detection.dbnet import DBNetConfig
+from ocr_models.detection.families import NetworkConfig, Postprocessing
 from ocr_models.errors import ConfigError
 from ocr_models.preprocessing import DetectionPreprocessing, RecognitionPreprocessing
 from ocr_models.recognition.crnn import CRNNConfig
@@ -26,9 +25,9 @@ from ocr_models.recognition.crnn import CRNNConfig
 class DetectorSpec:
     """A text detector: network, and what happens before and after it."""
 
-    network: DBNetConfig
+    network: NetworkConfig
     preprocessing: DetectionPreprocessing
-    postprocessing: DBPostprocessing
+    postprocessing: Postprocessing
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,11 @@ from ocr_models.codecs.charsets import DICT36, DICT90
 from ocr_models.detection.db_postprocess import DBPostprocessing
 from ocr_models.detection.dbnet import DBNet, DBNetConfig
 from ocr_models.errors import ConfigError
-from ocr_models.from_mmocr import (
-    FAMILIES,
-    FROM_MMOCR,
-    ctc_codec,
-    detection_preprocessing,
-    model_from_mmocr,
-    recognition_preprocessing,
-)
+from ocr_models.from_mmocr import FAMILIES, FROM_MMOCR, model_from_mmocr
+from ocr_models.from_mmocr.codecs import ctc_codec
 from ocr_models.layers.resnet import ResNetConfig
 from ocr_models.mmocr_config import dump_config, load_config
+from ocr_models.mmocr_pipelines import detection_preprocessing, recognition_preprocessing
 from ocr_models.preprocessing import DetectionPreprocessing, RecognitionPreprocessing
 from ocr_models.recognition.crnn import CRNN, CRNNConfig, VeryDeepVggConfig
 from ocr_models.spec import DetectorSpec, RecognizerSpec, from_json_dict, to_json_dict

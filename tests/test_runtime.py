@@ -77,7 +77,7 @@ def test_numbers_equal_eager_float32(name: str, kind: str, precision: str) -> No
     for shape in SHAPES[name]:  # each differs from the one before
         images = formulas.tensor(shape, 1)
         expected = eager(name, images)
-        actual = runtime(images)
+        (actual,) = runtime(images)
         assert actual.dtype == np.float32
         assert actual.shape == expected.shape
         difference = np.abs(actual - expected).max() / expected.std()
@@ -90,10 +90,10 @@ def test_neighbours_in_the_batch_change_nothing(kind: str, precision: str) -> No
     images = formulas.tensor((4, 1, 32, 96), 5)
     others = images.copy()
     others[1:] = formulas.tensor((3, 1, 32, 96), 6)
-    together = runtime(images)
-    assert np.array_equal(together[0], runtime(others)[0])
+    (together,) = runtime(images)
+    assert np.array_equal(together[0], runtime(others)[0][0])
     # Alone, sums may be taken in another order; nothing else differs.
-    alone = runtime(images[:1])[0]
+    alone = runtime(images[:1])[0][0]
     assert np.abs(alone - together[0]).max() <= TOLERANCE[precision] / 2 * together.std()
 
 
@@ -101,16 +101,16 @@ def test_neighbours_in_the_batch_change_nothing(kind: str, precision: str) -> No
 def test_threads_do_not_mix(kind: str, precision: str) -> None:
     runtime = made("recognizer", kind, precision)
     inputs = [formulas.tensor((1, 1, 32, 32 + 16 * (i % 5)), i) for i in range(20)]
-    expected = [runtime(images) for images in inputs]
+    expected = [runtime(images)[0] for images in inputs]
     with ThreadPoolExecutor(4) as pool:
         for one, other in zip(expected, pool.map(runtime, inputs), strict=True):
-            assert np.array_equal(one, other)
+            assert np.array_equal(one, other[0])
 
 
 @pytest.mark.parametrize("kind", ["openvino", "onnxruntime"])
 def test_result_outlives_the_next_call(kind: str) -> None:
     runtime = made("recognizer", kind, "float32")
-    first = runtime(formulas.tensor((1, 1, 32, 64), 1))
+    (first,) = runtime(formulas.tensor((1, 1, 32, 64), 1))
     kept = first.copy()
     runtime(formulas.tensor((1, 1, 32, 64), 2))
     assert np.array_equal(first, kept)

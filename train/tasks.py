@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import default_collate
 
 from ocr_models.codecs.ctc import CTCCodec
-from ocr_models.detection.dbnet import DBNet
+from ocr_models.detection.families import build_network
 from ocr_models.detector import TextDetector
 from ocr_models.errors import ConfigError, OcrError
 from ocr_models.recognition.crnn import CRNN
@@ -29,10 +27,9 @@ from .data.datasets import Dataset
 from .evaluation.detection import DETECTION_METRICS, ImageSample, eval_hmean
 from .evaluation.recognition import RECOGNITION_METRICS, eval_ocr_metric
 from .objectives.crnn import CTCLoss, CTCLossConfig
-from .objectives.dbnet import DBLoss, DBLossConfig, DBTargetMaps
+from .objectives.detection import DETECTION_OBJECTIVES, DetectionObjective
+from .objectives.settings import loss_config
 from .settings import EvaluationSettings
-
-ConfigT = TypeVar("ConfigT")
 
 
 class Task(Protocol):
@@ -81,26 +78,26 @@ class Task(Protocol):
 
 
 class DetectionBatch(NamedTuple):
-    """Images (B, 3, H, W) and target maps (B, H, W)."""
+    """Images (B, 3, H, W), and what the objective made of their targets."""
 
     images: Tensor
-    targets: DBTargetMaps
+    targets: Any
 
 
-class DBNetTask:
-    """Trains ``ocr_models.detection.dbnet``.
+class DetectionTask:
+    """Trains a detector.
 
     Args:
         spec: the detector.
-        loss: MMOCR's ``bbox_head.loss``.
+        objective: its targets and losses.
     """
 
     metrics = tuple(DETECTION_METRICS)
 
-    def __init__(self, spec: DetectorSpec, loss: DBLossConfig) -> None:
+    def __init__(self, spec: DetectorSpec, objective: DetectionObjective) -> None:
         self.spec = spec
-        self.network = DBNet(spec.network)
-        self.loss = DBLoss(loss)
+        self.network = build_network(spec.network)
+        self.objective = objective
 
     def check(self, sample: Sample) -> None:
         """See ``Task``; a picture without text is fine."""
@@ -111,20 +108,18 @@ class DBNetTask:
         if len(shapes) > 1:
             raise ConfigError(
                 f"images of one batch differ in size: {sorted(shapes)}; "
-                "end the geometric steps with EastRandomCrop, or use samples_per_gpu=1"
+                "end the geometric steps with a crop of one size, or use samples_per_gpu=1"
             )
         if any(sample.targets is None for sample in samples):
-            raise ConfigError("the training pipeline of a DBNet needs the step DBNetTargets")
+            raise ConfigError(
+                f"the training pipeline of this model needs the step {self.objective.target_step}"
+            )
         images = torch.stack([_tensor(sample.pixels()) for sample in samples])
-        return DetectionBatch(images, default_collate([sample.targets for sample in samples]))
+        return DetectionBatch(images, self.objective.collate([s.targets for s in samples]))
 
     def losses(self, network: nn.Module, batch: DetectionBatch) -> dict[str, Tensor]:
         """See ``Task``."""
-        maps = network(batch.images)
-        result: dict[str, Tensor] = self.loss(
-            maps.probability, maps.threshold, maps.binary, batch.targets
-        )
-        return result
+        return self.objective.losses(network, batch.images, batch.targets)
 
     def evaluate(
         self,
@@ -246,20 +241,8 @@ def build_task(config: Mapping[str, Any], spec: Spec | None = None) -> Task:
 
         spec = model_from_mmocr(dict(config))
     if isinstance(spec, DetectorSpec):
-        section = (model.get("bbox_head") or {}).get("loss") or {}
-        return DBNetTask(spec, _loss_config(DBLossConfig, "DBLoss", section))
-    return CRNNTask(spec, _loss_config(CTCLossConfig, "CTCLoss", model.get("loss") or {}))
-
-
-def _loss_config(cls: type[ConfigT], name: str, section: Mapping[str, Any]) -> ConfigT:
-    settings = dict(section)
-    if settings.pop("type", name) != name:
-        raise ConfigError(f"the loss of this model is {name}, got {section['type']!r}")
-    known = [entry.name for entry in fields(cls)]  # type: ignore[arg-type]
-    unknown = sorted(set(settings) - set(known))
-    if unknown:
-        raise ConfigError(f"{name} does not read {', '.join(unknown)}; it reads {', '.join(known)}")
-    return cls(**settings)
+        return DetectionTask(spec, DETECTION_OBJECTIVES[type(spec.network)](spec, model))
+    return CRNNTask(spec, loss_config(CTCLossConfig, "CTCLoss", model.get("loss") or {}))
 
 
 def _tensor(image: np.ndarray) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 from ocr_models.codecs.charsets import UNKNOWN_TOKEN, parse_dictionary
 from ocr_models.codecs.ctc import CTCCodec
 from ocr_models.errors import ConfigError
-from ocr_models.from_mmocr import ctc_codec
+from ocr_models.from_mmocr.codecs import ctc_codec
 
 from . import landed
 from .check import Check

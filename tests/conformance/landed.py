@@ -1,4 +1,4 @@
-"""What is compared and what is "not yet": the one table to extend when a model family lands.
+"""What is compared and what is "not yet", beside the model families.
 
 Cases are judged by what they hold (a model's parts, a case's type), never by their name, and never
 by trying whether the comparison works.
@@ -7,49 +7,12 @@ by trying whether the comparison works.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from .families import FAMILIES
 
-@dataclass(frozen=True)
-class Family:
-    """Models of one type.
-
-    Args:
-        part_types: allowed ``type`` of parts of the model; None for a part that must be absent.
-        without: keys that a part must not have, or must have set to None.
-    """
-
-    part_types: Mapping[str, tuple[str | None, ...]]
-    without: Mapping[str, tuple[str, ...]]
-
-
-FAMILIES: Mapping[str, Family] = {
-    "DBNet": Family(
-        part_types={"backbone": ("mmdet.ResNet",), "neck": ("FPNC",), "bbox_head": ("DBHead",)},
-        without={"backbone": ("dcn",), "neck": ("asf_cfg",)},
-    ),
-    "CRNNNet": Family(
-        part_types={
-            "preprocessor": (None,),
-            "backbone": ("VeryDeepVgg",),
-            "encoder": (None,),
-            "decoder": ("CRNNDecoder",),
-        },
-        without={},
-    ),
-}
-
-TARGETS = ("DBNetTargets",)
-LOSSES = ("DBLoss", "CTCLoss")
 CODECS = ("CTCConvertor",)
 METRICS = ("polygons", "ignore_pred", "hmean_iou", "hmean_ic13", "eval_hmean", "ocr")
-POSTPROCESSORS = (
-    "DBPostprocessor",
-    "polygon expansion",
-    "mean of the score map inside a polygon",
-    "resize_boundary",
-)
 GEOMETRY = (
     "sort_vertex8",
     "sort_vertex",

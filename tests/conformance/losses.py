@@ -10,12 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ocrserve.train.objectives.crnn import CTCLoss, CTCLossConfig
-from ocrserve.train.objectives.dbnet import DBLoss, DBLossConfig, DBTargetMaps
-
-from . import landed
 from .check import Check, numeric
-from .kit import Arrays, Case, Kit
+from .families import LOSSES
+from .kit import Case, Kit
 
 ALLOWED_LOSS = 1e-4
 ALLOWED_GRADIENT = 1e-3
@@ -28,14 +25,13 @@ def cases(kit: Kit) -> Iterator[Case]:
 
 
 def _covered(entry: Mapping[str, Any]) -> bool:
-    return entry["type"] in landed.LOSSES
+    return entry["type"] in LOSSES
 
 
 def _compare(kit: Kit, entry: Mapping[str, Any], check: Check) -> None:
     file, _, remark = entry["input"].partition(" ")
     arrays = kit.arrays(f"losses/{file}")
-    run = {"DBLoss": _db, "CTCLoss": _ctc}[entry["type"]]
-    inputs, losses = run(arrays, entry, remark)
+    inputs, losses = LOSSES[entry["type"]](arrays, entry, remark)
     compare_losses(check, losses, entry["losses"])
     torch.stack([loss.sum() for loss in losses.values()]).sum().backward()
     for name, value in inputs.items():
@@ -58,28 +54,3 @@ def compare_losses(check: Check, losses: Mapping[str, Tensor], expected: Mapping
         finite = np.abs(wanted[np.isfinite(wanted)])
         scale = max(float(finite.max(initial=0)), 1e-3)
         check.array(name, losses[name].detach().numpy(), wanted, ALLOWED_LOSS, scale)
-
-
-def _db(
-    arrays: Arrays, entry: Mapping[str, Any], _: str
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    predictions = torch.from_numpy(arrays["preds"]).requires_grad_()
-    targets = DBTargetMaps(
-        *(
-            torch.from_numpy(arrays[key][:, 0])
-            for key in ("gt_shrink", "gt_shrink_mask", "gt_thr", "gt_thr_mask")
-        )
-    )
-    loss = DBLoss(DBLossConfig(**entry["args"]))
-    return {"preds": predictions}, loss(*predictions.unbind(1), targets)
-
-
-def _ctc(
-    arrays: Arrays, entry: Mapping[str, Any], remark: str
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    logits = torch.from_numpy(arrays["logits"]).requires_grad_()
-    # "recog.npz (ctc_long*)" names other texts than the usual ones.
-    prefix = remark.strip("(*)") or "ctc_target"
-    texts = [torch.from_numpy(arrays[f"{prefix}{i}"]) for i in range(len(logits))]
-    loss = CTCLoss(CTCLossConfig(**entry["args"]))
-    return {"logits": logits}, loss(logits, texts, entry.get("valid_ratio"))

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ocr_models.detection.db_postprocess import (
-    DBPostprocessing,
-    db_boundaries,
-    expand_polygon,
-    mean_inside,
-)
 from ocr_models.geometry import rescale, to_original
 from ocr_models.results import Boundary
 
-from . import boundaries, landed
-from .check import EXACT, Check
+from . import boundaries
+from .check import Check
+from .families import POSTPROCESS
 from .kit import Case, Kit
 
-ALLOWED_SCORE = 1e-6
 Entry = Mapping[str, Any]
 
 
@@ -32,34 +26,11 @@ def cases(kit: Kit) -> Iterator[Case]:
 
 
 def _covered(entry: Entry) -> bool:
-    return entry["type"] in landed.POSTPROCESSORS
+    return entry["type"] in COMPARISONS
 
 
 def _compare(kit: Kit, entry: Entry, check: Check) -> None:
     COMPARISONS[entry["type"]](kit, entry, check)
-
-
-def _db(kit: Kit, entry: Entry, check: Check) -> None:
-    file, _, array = entry["input"].partition(":")
-    probability = kit.arrays(f"postprocess/{file}")[array]
-    got = db_boundaries(probability, DBPostprocessing(**entry["args"]))
-    boundaries.compare(check, "boundaries", boundaries.flat(got), entry["boundaries"])
-
-
-def _unclip(_: Kit, entry: Entry, check: Check) -> None:
-    for i, case in enumerate(entry["cases"]):
-        got = expand_polygon(np.array(case["polygon"]), case["ratio"])
-        check.equal(f"rings of polygon {i}", len(got), len(case["expanded"]))
-        for ring, expected in zip(got, case["expanded"], strict=False):
-            check.array(f"polygon {i}", ring, expected, EXACT)
-
-
-def _box_score(kit: Kit, entry: Entry, check: Check) -> None:
-    file, _, array = entry["input"].partition(":")
-    bitmap = kit.arrays(f"postprocess/{file}")[array].astype(np.float32)
-    for i, case in enumerate(entry["cases"]):
-        got = mean_inside(bitmap, np.array(case["box"]))
-        check.number(f"box {i}", got, case["score"], ALLOWED_SCORE)
 
 
 def _resize(_: Kit, entry: Entry, check: Check) -> None:
@@ -75,9 +46,4 @@ def _resize(_: Kit, entry: Entry, check: Check) -> None:
         check.structure(f"downsampled by {ratio}", got, expected, 1e-6)
 
 
-COMPARISONS: Mapping[str, Callable[[Kit, Entry, Check], None]] = {
-    "DBPostprocessor": _db,
-    "polygon expansion": _unclip,
-    "mean of the score map inside a polygon": _box_score,
-    "resize_boundary": _resize,
-}
+COMPARISONS = {**POSTPROCESS, "resize_boundary": _resize}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ocr_models.from_mmocr import detection_preprocessing, recognition_preprocessing
+from ocr_models.mmocr_pipelines import detection_preprocessing, recognition_preprocessing
 from ocr_models.preprocessing import (
     DetectionPreprocessing,
     RecognitionPreprocessing,

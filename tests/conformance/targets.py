@@ -6,14 +6,9 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from ocrserve.train.objectives.dbnet import DBNetTargets, make_targets
-
-from . import landed
-from .check import EXACT, Check
+from .check import Check
+from .families import TARGETS
 from .kit import Case, Kit, KitError, not_yet
-
-ALLOWED = 1e-4
-WHOLE_NUMBER_MAPS = ("gt_shrink", "gt_shrink_mask", "gt_thr_mask")
 
 
 def cases(kit: Kit) -> Iterator[Case]:
@@ -36,15 +31,10 @@ def cases(kit: Kit) -> Iterator[Case]:
 
 
 def _covered(setting: Mapping[str, Any]) -> bool:
-    return setting["type"] in landed.TARGETS
+    return setting["type"] in TARGETS
 
 
 def _compare(kit: Kit, kind: str, scene: str, setting: Mapping[str, Any], check: Check) -> None:
     content = kit.json(f"targets/scene_{scene}.json")
     expected = kit.arrays(f"targets/{kind}_{scene}.npz")
-    config = DBNetTargets(**{key: value for key, value in setting.items() if key != "type"})
-    maps = make_targets(content["polygons"], content["ignored"], *content["img_hw"], config)
-    names = ("gt_shrink", "gt_shrink_mask", "gt_thr", "gt_thr_mask")
-    for name, got in zip(names, maps, strict=True):
-        allowed = EXACT if name in WHOLE_NUMBER_MAPS else ALLOWED
-        check.array(name, got[None], expected[name], allowed)
+    TARGETS[setting["type"]](setting, content, expected, check)

@@ -1,4 +1,4 @@
-"""``train_forward/``: outputs, losses and gradients of whole networks."""
+"""``train_forward/``: what training sees of every network, and the gradients."""
 
 from __future__ import annotations
 
@@ -6,22 +6,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import default_collate
-
-from ocr_models.codecs.ctc import CTCCodec
-from ocr_models.detection.dbnet import DBNet
-from ocr_models.recognition.crnn import CRNN
-from ocr_models.spec import RecognizerSpec
-from ocrserve.train.objectives.crnn import CTCLoss, CTCLossConfig
-from ocrserve.train.objectives.dbnet import DBLoss, DBLossConfig, make_targets
 
 from . import formulas, networks
 from .check import Check
-from .forward import valid_ratios
-from .kit import Arrays, Case, Kit, KitError, compare_flat
+from .families import FAMILIES
+from .kit import Case, Kit, KitError
 from .losses import ALLOWED_GRADIENT, compare_losses
 
 Entry = Mapping[str, Any]
@@ -47,12 +37,8 @@ def _compare(kit: Kit, index: Mapping[str, Entry], name: str, check: Check) -> N
     images = torch.from_numpy(formulas.tensor(source["shape"], source["seed"]))
     model = kit.model(name)["model"]
     with networks.one_thread():
-        if isinstance(network, DBNet):
-            losses = _dbnet(network, images, model, entry, arrays, check)
-        else:
-            assert isinstance(described, RecognizerSpec)
-            codec = CTCCodec(described.codec)
-            losses = _crnn(network, codec, images, model, entry, arrays, check)
+        train_forward = FAMILIES[model["type"]].train_forward
+        losses = train_forward(network, described, images, model, entry, arrays, check)
         total = torch.stack(list(losses.values())).sum()
         total.backward()
     compare_losses(check, losses, entry["losses"])
@@ -63,45 +49,3 @@ def _compare(kit: Kit, index: Mapping[str, Entry], name: str, check: Check) -> N
         check.relative(
             f"gradient of {key}", float(gradient.abs().sum()), expected, ALLOWED_GRADIENT
         )
-
-
-def _loss_arguments(loss: Entry) -> dict[str, Any]:
-    return {key: value for key, value in loss.items() if key != "type"}
-
-
-def _dbnet(
-    network: DBNet, images: Tensor, model: Entry, entry: Entry, arrays: Arrays, check: Check
-) -> dict[str, Tensor]:
-    maps = network(images)
-    compare_flat(check, arrays, "head", torch.cat(maps, dim=1).detach().numpy())
-    height, width = images.shape[-2:]
-    targets = default_collate(
-        [
-            make_targets(content["polygons"], content["ignored"], height, width)
-            for content in (entry[f"image{i}"] for i in range(len(images)))
-        ]
-    )
-    loss = DBLoss(DBLossConfig(**_loss_arguments(model["bbox_head"]["loss"])))
-    return loss(*maps, targets)
-
-
-def _crnn(
-    network: CRNN,
-    codec: CTCCodec,
-    images: Tensor,
-    model: Entry,
-    entry: Entry,
-    arrays: Arrays,
-    check: Check,
-) -> dict[str, Tensor]:
-    logits = network(images).logits
-    compare_flat(check, arrays, "logits", logits.detach().numpy())
-    encoded = codec.encode(entry["texts"])
-    targets = np.split(encoded.classes, np.cumsum(encoded.lengths)[:-1])
-    stored = entry["targets"]
-    check.equal("targets", targets, stored["targets"])
-    check.equal("flatten_targets", encoded.classes, stored["flatten_targets"])
-    check.equal("target_lengths", encoded.lengths, stored["target_lengths"])
-    loss = CTCLoss(CTCLossConfig(**_loss_arguments(model["loss"])))
-    ratios = valid_ratios(entry["resize_widths"], images.shape[-1])
-    return loss(logits, [torch.from_numpy(target) for target in targets], ratios)

@@ -15,7 +15,7 @@ Shapes: B images, H x W pixels of the network's input, K corners of a polygon.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,8 +26,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import default_collate
 
 from ocr_models.errors import ConfigError
+from ocr_models.spec import DetectorSpec
+
+from .settings import loss_config
 
 # Added to the perimeter before the kernel's offset is rounded, as MMOCR does.
 _PERIMETER_SMOOTHING_PX = 0.001
@@ -315,6 +319,40 @@ class DBLoss(nn.Module):
             "loss_db": _dice(binary, is_text, counts, config.eps),
             "loss_thr": config.beta * border_error.sum() / (border.sum() + config.eps),
         }
+
+
+class DBObjective:
+    """How DBNet is trained.
+
+    Args:
+        loss: MMOCR's ``bbox_head.loss``.
+    """
+
+    target_step = "DBNetTargets"
+
+    def __init__(self, loss: DBLossConfig) -> None:
+        self.loss = DBLoss(loss)
+
+    @classmethod
+    def from_model(cls, _: DetectorSpec, model: Mapping[str, Any]) -> DBObjective:
+        """From the ``model`` dictionary of a config."""
+        section = (model.get("bbox_head") or {}).get("loss") or {}
+        return cls(loss_config(DBLossConfig, "DBLoss", section))
+
+    def collate(self, targets: Sequence[DBTargetMaps]) -> DBTargetMaps:
+        """(H, W) arrays to (B, H, W) tensors."""
+        batch: DBTargetMaps = default_collate(list(targets))
+        return batch
+
+    def losses(
+        self, network: nn.Module, images: Tensor, targets: DBTargetMaps
+    ) -> dict[str, Tensor]:
+        """See ``DBLoss``."""
+        maps = network(images)
+        result: dict[str, Tensor] = self.loss(
+            maps.probability, maps.threshold, maps.binary, targets
+        )
+        return result
 
 
 def _as_target(prediction: Tensor, shape: tuple[int, ...], name: str) -> Tensor:

@@ -1,0 +1,22 @@
+"""The families that landed: the one table to extend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .crnn import CRNN_FAMILY
+from .dbnet import DBNET_FAMILY
+from .family import Family, LossCase, PostprocessCase, TargetCase
+
+_ALL = (DBNET_FAMILY, CRNN_FAMILY)
+
+FAMILIES: Mapping[str, Family] = {family.model_type: family for family in _ALL}
+POSTPROCESS: Mapping[str, PostprocessCase] = {
+    name: compare for family in _ALL for name, compare in family.postprocess.items()
+}
+TARGETS: Mapping[str, TargetCase] = {
+    name: compare for family in _ALL for name, compare in family.targets.items()
+}
+LOSSES: Mapping[str, LossCase] = {
+    name: compute for family in _ALL for name, compute in family.losses.items()
+}
