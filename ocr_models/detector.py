@@ -12,7 +12,7 @@ from ocr_models.detection.families import FAMILIES, build_network
 from ocr_models.geometry import to_original
 from ocr_models.preprocessing import detection_input
 from ocr_models.results import DetectionResult
-from ocr_models.runtime import RuntimeOptions, make_runtime
+from ocr_models.runtime import RuntimeOptions, TwoStageRuntime, make_runtime
 from ocr_models.spec import DetectorSpec
 from ocr_models.weights import load_into
 
@@ -53,6 +53,11 @@ class TextDetector:
             (1, 3, 64, 64),
             traceable=family.traceable,
         )
+        self._two_stages = (
+            TwoStageRuntime(self._runtime, getattr(network, family.second_stage), options)
+            if family.second_stage
+            else None
+        )
 
     @property
     def runtime_name(self) -> str:
@@ -78,10 +83,14 @@ class TextDetector:
         with clock.stage("preprocess"):
             prepared = detection_input(image, self.spec.preprocessing)
         with clock.stage("network"):
-            outputs = tuple(output[0] for output in self._runtime(prepared.tensor[None]))
+            if self._two_stages:
+                outputs = self._two_stages(prepared.tensor[None], prepared.resized_shape)
+            else:
+                outputs = tuple(output[0] for output in self._runtime(prepared.tensor[None]))
         with clock.stage("postprocess"):
             boundaries = self._family.boundaries(outputs, self.spec.postprocessing, prepared)
-            boundaries = to_original(boundaries, prepared.scale_factor, self._family.map_scale)
+            if self._family.map_scale is not None:
+                boundaries = to_original(boundaries, prepared.scale_factor, self._family.map_scale)
         return DetectionResult(tuple(boundaries), width=image.shape[1], height=image.shape[0])
 
     def warm_up(self) -> None:

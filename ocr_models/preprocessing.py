@@ -74,12 +74,14 @@ class DetectionInput:
         scale_factor: float32 (w, h, w, h), resized size / original size.
         resized_shape: height, width of the image inside the tensor.
         padded_shape: height, width of the tensor.
+        original_shape: height, width of the image before all this.
     """
 
     tensor: NDArray[np.float32]
     scale_factor: NDArray[np.float32]
     resized_shape: tuple[int, int]
     padded_shape: tuple[int, int]
+    original_shape: tuple[int, int]
 
 
 def detection_input(image: NDArray[np.uint8], config: DetectionPreprocessing) -> DetectionInput:
@@ -110,6 +112,7 @@ def detection_input(image: NDArray[np.uint8], config: DetectionPreprocessing) ->
         scale_factor=np.array(factor * 2, np.float32),
         resized_shape=(new_height, new_width),
         padded_shape=(padded_height, padded_width),
+        original_shape=(height, width),
     )
 
 

@@ -32,6 +32,10 @@ from ocr_models.errors import ConfigError
 RuntimeKind = Literal["auto", "torch", "openvino", "onnxruntime"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Forward = Callable[[Tensor], Tensor | tuple[Tensor, ...]]
+SecondStage = Callable[[tuple[Tensor, ...], tuple[int, int]], tuple[Tensor, ...]]
+"""What follows ``Forward`` where the steps depend on the image: the tensors of one image (1, ...)
+and the height and width of its part that is not padding, both in pixels of the input, to tensors
+without a batch axis."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,10 @@ class TorchRuntime:
             torch.set_num_threads(threads)
 
     def __call__(self, images_BCHW: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(output.cpu().numpy() for output in self.tensors(images_BCHW))
+
+    def tensors(self, images_BCHW: np.ndarray) -> tuple[Tensor, ...]:
+        """The outputs in float32, still on the device."""
         images = torch.from_numpy(images_BCHW).to(self._device)
         images = images.contiguous(memory_format=torch.channels_last)
         with (
@@ -145,6 +153,45 @@ class TorchRuntime:
             outputs = self._forward(images)
         if isinstance(outputs, Tensor):
             outputs = (outputs,)
+        return tuple(output.float() for output in outputs)
+
+
+class TwoStageRuntime:
+    """A network in two parts, the second of which depends on what the first one found.
+
+    The first runs wherever ``make_runtime`` put it, the second in PyTorch on the same device and in
+    the same precision.
+
+    Args:
+        first: from ``make_runtime``, which has put the network where it runs.
+        second: the bound method that goes on.
+        options: those that ``first`` was made with.
+    """
+
+    def __init__(self, first: Runtime, second: SecondStage, options: RuntimeOptions) -> None:
+        self._first = first
+        self._second = second
+        self._device = _device(options)
+        self._bfloat16 = _precision(options, self._device) == "bfloat16"
+
+    def __call__(
+        self, image_1CHW: np.ndarray, content_hw: tuple[int, int]
+    ) -> tuple[np.ndarray, ...]:
+        """One image in; float32 out, without a batch axis.
+
+        Args:
+            image_1CHW: float32, padded on the right and at the bottom.
+            content_hw: its height and width without padding.
+        """
+        if isinstance(self._first, TorchRuntime):
+            found = self._first.tensors(image_1CHW)
+        else:
+            found = tuple(torch.from_numpy(output) for output in self._first(image_1CHW))
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16),
+        ):
+            outputs = self._second(found, content_hw)
         return tuple(output.float().cpu().numpy() for output in outputs)
 
 

@@ -4,7 +4,7 @@ A model is named by
 
 * ``default``: the weights that come with the package,
 * a model folder, or one of our ``.pth`` checkpoints, which know what they are,
-* a name that ``ocrserve zoo`` lists, when its published checkpoint was downloaded, or
+* a name that ``ocrserve zoo`` lists, when its published checkpoint was downloaded or may be, or
 * two words: an MMOCR config (or such a name) and its checkpoint.
 """
 
@@ -17,12 +17,13 @@ from typing import Literal
 
 from ocr_models import zoo
 from ocr_models.errors import ConfigError
+from ocrserve import downloads
 from ocrserve.archives.build import ModelSource
 
 DEFAULT = "default"
 DEFAULT_FOLDERS = Path(__file__).parent / "models"
 CHECKPOINT_FOLDERS = (Path(), Path("checkpoints"))
-"""Where published checkpoints are looked for."""
+"""Where published checkpoints are looked for, before the cache of downloads."""
 CONFIG_FOLDERS = (Path("configs"), Path(__file__).parent.parent / "configs")
 """Where the configs of named models are looked for: here, then beside a source checkout."""
 
@@ -32,7 +33,10 @@ ROLES: tuple[Role, ...] = ("detector", "recognizer")
 
 
 def model_sources(
-    name: ModelName, role: Role | None = None, options: Mapping[str, object] | None = None
+    name: ModelName,
+    role: Role | None = None,
+    options: Mapping[str, object] | None = None,
+    download: bool = False,
 ) -> list[ModelSource]:
     """The files of a model.
 
@@ -40,9 +44,11 @@ def model_sources(
         name: one name or path, or a config and a checkpoint.
         role: what it should be; ``default`` means both when not given.
         options: changes to the config (``--cfg-options``).
+        download: fetch the published checkpoint of a named model when it is not here.
 
     Raises:
         ConfigError: no such file or name; with a suggestion.
+        DownloadError: the checkpoint could not be fetched.
     """
     parts = [name] if isinstance(name, str | Path) else list(name)
     options = options or {}
@@ -52,7 +58,8 @@ def model_sources(
             return [ModelSource(default_folder(each)) for each in ([role] if role else ROLES)]
         if _is_name(word) and word != DEFAULT:
             entry = _zoo_entry(word)
-            return [ModelSource(_published_weights(entry), _zoo_config(entry), options)]
+            config = _zoo_config(entry)  # before a long download
+            return [ModelSource(_published_weights(entry, download), config, options)]
         if options:
             raise ConfigError(
                 f"config options were given, but no config: {word} brings its own settings"
@@ -102,15 +109,18 @@ def _zoo_config(entry: zoo.ZooEntry) -> Path:
     raise ConfigError(f"the config of {entry.name} is not here; name it. Looked for {tried[0]}")
 
 
-def _published_weights(entry: zoo.ZooEntry) -> Path:
+def _published_weights(entry: zoo.ZooEntry, download: bool) -> Path:
     if entry.file_name is None:
         raise ConfigError(f"{entry.name} comes with this package; name it {DEFAULT!r}")
-    for folder in CHECKPOINT_FOLDERS:
+    for folder in (*CHECKPOINT_FOLDERS, downloads.cache_folder()):
         if (folder / entry.file_name).is_file():
             return folder / entry.file_name
+    if download:
+        return downloads.download(entry, downloads.cache_folder())
+    name = entry.alias or entry.name
     raise ConfigError(
-        f"the weights of {entry.alias or entry.name} are not here; download them from {entry.url} "
-        f"to {CHECKPOINT_FOLDERS[-1]}/, or name a checkpoint"
+        f"the weights of {name} are not here; 'ocrserve convert {name} --download' fetches them; "
+        f"or download them from {entry.url} to {CHECKPOINT_FOLDERS[-1]}/, or name a checkpoint"
     )
 
 

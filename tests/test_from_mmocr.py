@@ -13,7 +13,8 @@ from torch import nn
 
 from ocr_models.codecs.charsets import DICT36, DICT90
 from ocr_models.detection.db_postprocess import DBPostprocessing
-from ocr_models.detection.dbnet import DBNet, DBNetConfig
+from ocr_models.detection.dbnet import DBNetConfig, DBNetPPConfig
+from ocr_models.detection.families import build_network
 from ocr_models.errors import ConfigError
 from ocr_models.from_mmocr import FAMILIES, FROM_MMOCR, model_from_mmocr
 from ocr_models.from_mmocr.codecs import ctc_codec
@@ -37,6 +38,23 @@ PUBLISHED = [
     "textdet/dbnet/dbnet_r18_fpnc_100k_iters_synthtext.py",
     "textrecog/crnn/crnn_academic_dataset.py",
     "textrecog/crnn/crnn_toy_dataset.py",
+    "textdet/dbnet/dbnet_r50dcnv2_fpnc_100k_iters_synthtext.py",
+    "textdet/dbnet/dbnet_r50dcnv2_fpnc_1200e_icdar2015.py",
+    "textdet/dbnetpp/dbnetpp_r50dcnv2_fpnc_100k_iter_synthtext.py",
+    "textdet/dbnetpp/dbnetpp_r50dcnv2_fpnc_1200e_icdar2015.py",
+    "textdet/panet/panet_r18_fpem_ffm_600e_ctw1500.py",
+    "textdet/panet/panet_r18_fpem_ffm_600e_icdar2015.py",
+    "textdet/panet/panet_r50_fpem_ffm_600e_icdar2017.py",
+    "textdet/psenet/psenet_r50_fpnf_600e_ctw1500.py",
+    "textdet/psenet/psenet_r50_fpnf_600e_icdar2015.py",
+    "textdet/psenet/psenet_r50_fpnf_600e_icdar2017.py",
+    "textdet/drrg/drrg_r50_fpn_unet_1200e_ctw1500.py",
+    "textdet/fcenet/fcenet_r50_fpn_1500e_icdar2015.py",
+    "textdet/fcenet/fcenet_r50dcnv2_fpn_1500e_ctw1500.py",
+    "textdet/textsnake/textsnake_r50_fpn_unet_1200e_ctw1500.py",
+    "textdet/maskrcnn/mask_rcnn_r50_fpn_160e_ctw1500.py",
+    "textdet/maskrcnn/mask_rcnn_r50_fpn_160e_icdar2015.py",
+    "textdet/maskrcnn/mask_rcnn_r50_fpn_160e_icdar2017.py",
 ]
 
 
@@ -50,7 +68,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def network_of(spec: DetectorSpec | RecognizerSpec) -> nn.Module:
-    return DBNet(spec.network) if isinstance(spec, DetectorSpec) else CRNN(spec.network)
+    return build_network(spec.network) if isinstance(spec, DetectorSpec) else CRNN(spec.network)
 
 
 def test_sweep_sizes() -> None:
@@ -90,6 +108,20 @@ def test_dbnet() -> None:
     )
 
 
+def test_dbnetpp() -> None:
+    backbone = ResNetConfig(50, "pytorch", deform_stages=(False, True, True, True))
+    assert model_from_mmocr(load("textdet/dbnetpp/dbnetpp_r50dcnv2_fpnc_1200e_icdar2015.py")) == (
+        DetectorSpec(
+            DBNetPPConfig(backbone=backbone),
+            DetectionPreprocessing(
+                image_scale=(4068, 1024), mean=(122.67891434, 116.66876762, 104.00698793),
+                exif=False,
+            ),
+            DBPostprocessing(text_repr_type="quad", epsilon_ratio=0.002),
+        )
+    )  # fmt: skip
+
+
 def test_crnn() -> None:
     spec = model_from_mmocr(load(PUBLISHED[2]))
     assert isinstance(spec, RecognizerSpec)
@@ -109,23 +141,28 @@ def test_tps_has_its_own_message() -> None:
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(FROM_MMOCR)))
 def test_families_to_come(family: str) -> None:
-    with pytest.raises(ConfigError, match=f"{family!r}; this version serves DBNet and CRNNNet"):
+    with pytest.raises(ConfigError, match=f"{family!r}; this version serves DBNet, "):
         model_from_mmocr({"model": {"type": family}})
 
 
 DET, REC = PUBLISHED[0], PUBLISHED[2]
+DCN = "textdet/dbnet/dbnet_r50dcnv2_fpnc_1200e_icdar2015.py"
 MISTAKES: list[tuple[str, str, Any, str]] = [
     (DET, "model.type", "DBNett", "Did you mean 'DBNet'?"),
     (DET, "model.backbone.type", "mmdet.ResNeXt", "Did you mean 'mmdet.ResNet'?"),
     (DET, "model.backbone.depth", 101, "depth must be one of"),
     (DET, "model.backbone.depth", "18", "model.backbone.depth: expected a whole number"),
     (DET, "model.backbone.dept", 18, "nothing reads 'dept'. Did you mean 'depth'?"),
-    (DET, "model.backbone.dcn", {"type": "DCNv2"}, "deformable convolutions are not served"),
+    (DET, "model.backbone.dcn", {"type": "DCN"}, "Did you mean 'DCNv2'?"),
+    (DET, "model.backbone.dcn", {"type": "DCNv2", "fallback_on_stride": True}, "only has"),
+    (DET, "model.backbone.stage_with_dcn", [True, True], "for each of the 4 stages, got 2"),
+    (DCN, "model.backbone.depth", 18, "need bottlenecks"),
+    (DCN, "model.backbone.dcn.deform_groups", 3, "deform_groups must be a power of two"),
     (DET, "model.backbone.out_indices", [0, 1], "only has out_indices=(0, 1, 2, 3)"),
     (DET, "model.backbone.norm_cfg.type", "GN", "norm_cfg.type is 'GN'"),
     (DET, "model.backbone.norm_cfg.eps", 1e-3, "eps"),
     (DET, "model.backbone.style", "tensorflow", "style must be"),
-    (DET, "model.neck.asf_cfg", {"attention_type": "x"}, "DBNet++ is not served"),
+    (DET, "model.neck.asf_cfg", {"attention_type": "x"}, "attention_type='ScaleChannelSp"),
     (DET, "model.neck.in_channels", [64, 128], "but the backbone gives (64, 128, 256, 512)"),
     (DET, "model.neck.out_channels", 32, "only has out_channels=64"),
     (DET, "model.bbox_head.in_channels", 128, "but the neck gives 256"),
@@ -158,7 +195,7 @@ MISTAKES: list[tuple[str, str, Any, str]] = [
 
 
 def test_number_of_mistakes() -> None:
-    assert len(MISTAKES) == 39
+    assert len(MISTAKES) == 43
 
 
 @pytest.mark.parametrize(("name", "key", "value", "message"), MISTAKES)

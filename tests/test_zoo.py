@@ -17,13 +17,17 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 def test_size() -> None:
-    assert len(ZOO) >= 2
+    assert len(ZOO) >= 18
+    published = [entry for entry in ZOO.values() if entry.url and entry.task == "detection"]
+    assert len(published) == len({entry.url for entry in published}) == 15
+    assert len({entry.config for entry in published}) == 14
 
 
 @pytest.mark.parametrize("name", ZOO)
 def test_entries_are_consistent(name: str) -> None:
     entry = ZOO[name]
-    assert entry.name == name == Path(entry.config).stem
+    addition = "_pretrain" if name == "psenet_r50_fpnf_600e_icdar2015_pretrain" else ""
+    assert entry.name == name == Path(entry.config).stem + addition
     spec = model_from_mmocr(load_config(CONFIGS / entry.config))
     assert isinstance(spec, DetectorSpec) == (entry.task == "detection")
     assert all(0 <= metric.value <= 1 for metric in entry.metrics)

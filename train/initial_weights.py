@@ -62,7 +62,10 @@ def start_backbone(network: nn.Module, model: Mapping[str, Any]) -> list[str]:
         ]
     backbone = network.get_submodule("backbone")
     left = [
-        name for name in _load_fitting(backbone, load_state_dict(path)) if "num_batches" not in name
+        name
+        for name in _load_fitting(backbone, load_state_dict(path))
+        # Offsets of deformable convolutions start at zero; weights trained elsewhere have none.
+        if "num_batches" not in name and "conv_offset" not in name
     ]
     if left:
         raise ConfigError(

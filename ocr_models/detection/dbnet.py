@@ -1,9 +1,11 @@
-"""DBNet: text detection by a differentiable threshold.
+"""DBNet and DBNet++: text detection by a differentiable threshold.
 
-Paper: Real-time Scene Text Detection with Differentiable Binarization, arXiv:1911.08947.
-Parameter names and numbers are those of MMOCR 0.6.1. What differs from the paper there: the neck
-adds its levels by nearest-neighbour upsampling and joins them finest first, and no convolution of
-the neck is followed by BatchNorm.
+Papers: Real-time Scene Text Detection with Differentiable Binarization, arXiv:1911.08947;
+Real-Time Scene Text Detection with Differentiable Binarization and Adaptive Scale Fusion,
+arXiv:2202.10304. Parameter names and numbers are those of MMOCR 0.6.1. What differs from the papers
+there: the neck adds its levels by nearest-neighbour upsampling and joins them finest first, no
+convolution of the neck is followed by BatchNorm, and adaptive scale fusion attends to channels
+before it attends to places.
 
 Shapes: B batch, H x W padded image in pixels (multiples of 32), C_i backbone channels of level i,
 L lateral channels of the neck. Level i has resolution 1 / 2^(i+2).
@@ -48,6 +50,11 @@ class DBNetConfig:
             )
 
 
+@dataclass(frozen=True)
+class DBNetPPConfig(DBNetConfig):
+    """DBNet++: DBNet whose neck weighs its levels (adaptive scale fusion)."""
+
+
 class DBMaps(NamedTuple):
     """Outputs of the network, each (B, 1, H, W) in 0..1."""
 
@@ -57,14 +64,23 @@ class DBMaps(NamedTuple):
 
 
 class NeckConv(nn.Module):
-    """A convolution without bias or norm, under the name that MMOCR's checkpoints have for it."""
+    """A convolution without norm, under the name that MMOCR's checkpoints have for it."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        activation: nn.Module | None = None,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=bias)
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
+        x = self.conv(x)
+        return x if self.activation is None else self.activation(x)
 
 
 class FPNC(nn.Module):
@@ -78,12 +94,54 @@ class FPNC(nn.Module):
         )
 
     def forward(self, levels: tuple[Tensor, ...]) -> Tensor:
+        """(B, C_i, H / 2^(i+2), W / 2^(i+2)) per level -> (B, L, H/4, W/4)."""
         laterals = [conv(x) for conv, x in zip(self.lateral_convs, levels, strict=True)]
         for i in range(len(laterals) - 1, 0, -1):
             laterals[i - 1] = laterals[i - 1] + _nearest(laterals[i], laterals[i - 1])
         smooth = [conv(x) for conv, x in zip(self.smooth_convs, laterals, strict=True)]
         # (B, L/4, H/4, W/4) per level -> (B, L, H/4, W/4)
         return torch.cat([smooth[0], *(_nearest(x, smooth[0]) for x in smooth[1:])], dim=1)
+
+
+class ScaleChannelSpatialAttention(nn.Module):
+    """How much each level counts at each place, from the joined levels.
+
+    Channels are weighed by their means, then places by the means over channels; each adds its
+    weight to what it weighs.
+    """
+
+    def __init__(self, channels: int, num_levels: int) -> None:
+        super().__init__()
+        self.channel_wise = nn.Sequential(
+            NeckConv(channels, channels // 4, 1, nn.ReLU()),
+            NeckConv(channels // 4, channels, 1, nn.Sigmoid()),
+        )
+        self.spatial_wise = nn.Sequential(
+            NeckConv(1, 1, 3, nn.ReLU()), NeckConv(1, 1, 1, nn.Sigmoid())
+        )
+        self.attention_wise = NeckConv(channels, num_levels, 1, nn.Sigmoid())
+
+    def forward(self, joined: Tensor) -> Tensor:
+        """(B, L, H/4, W/4) -> (B, number of levels, H/4, W/4) in 0..1."""
+        x = joined + self.channel_wise(joined.mean(dim=(2, 3), keepdim=True))
+        x = x + self.spatial_wise(x.mean(dim=1, keepdim=True))
+        return self.attention_wise(x)
+
+
+class ASFFPNC(FPNC):
+    """FPNC with adaptive scale fusion (section 3.2 of the DBNet++ paper)."""
+
+    def __init__(self, in_channels: tuple[int, ...], lateral_channels: int) -> None:
+        super().__init__(in_channels, lateral_channels)
+        self.asf_conv = NeckConv(lateral_channels, lateral_channels, 3, bias=True)
+        self.asf_attn = ScaleChannelSpatialAttention(lateral_channels, len(in_channels))
+
+    def forward(self, levels: tuple[Tensor, ...]) -> Tensor:
+        """As ``FPNC.forward``."""
+        joined = super().forward(levels)
+        attention = self.asf_attn(self.asf_conv(joined))  # (B, levels, H/4, W/4)
+        per_level = joined.unflatten(1, (attention.shape[1], -1))
+        return (per_level * attention[:, :, None]).flatten(1, 2)
 
 
 def _nearest(x: Tensor, like: Tensor) -> Tensor:
@@ -166,7 +224,8 @@ class DBNet(nn.Module):
             if isinstance(config.backbone, ResNetConfig)
             else LightResNet(config.backbone)
         )
-        self.neck = FPNC(config.backbone.out_channels, config.neck_channels)
+        neck = ASFFPNC if isinstance(config, DBNetPPConfig) else FPNC
+        self.neck = neck(config.backbone.out_channels, config.neck_channels)
         self.bbox_head = DBHead(config.neck_channels, config.head_bias, config.steepness)
 
     def forward(self, images_B3HW: Tensor) -> DBMaps:

@@ -16,6 +16,12 @@ from ocr_models.spec import Spec
 
 from .crnn import crnn
 from .dbnet import dbnet
+from .drrg import drrg
+from .fcenet import fcenet
+from .mask_rcnn import mask_rcnn
+from .panet import panet
+from .psenet import psenet
+from .textsnake import textsnake
 
 __all__ = ["FAMILIES", "FROM_MMOCR", "model_from_mmocr"]
 
@@ -26,7 +32,16 @@ FAMILIES = (
 )  # fmt: skip
 """The ``type`` of every model family of MMOCR 0.6.1."""
 
-FROM_MMOCR: Mapping[str, Callable[[Section, object], Spec]] = {"DBNet": dbnet, "CRNNNet": crnn}
+FROM_MMOCR: Mapping[str, Callable[[Section, object], Spec]] = {
+    "DBNet": dbnet,
+    "DRRG": drrg,
+    "FCENet": fcenet,
+    "PANet": panet,
+    "PSENet": psenet,
+    "OCRMaskRCNN": mask_rcnn,
+    "TextSnake": textsnake,
+    "CRNNNet": crnn,
+}
 """The served families, by the ``type`` of their model."""
 
 
@@ -46,7 +61,7 @@ def model_from_mmocr(config: Mapping[str, Any]) -> Spec:
     family = model.type_name(FAMILIES)
     if family not in FROM_MMOCR:
         raise ConfigError(
-            f"model.type is {family!r}; this version serves {' and '.join(FROM_MMOCR)}"
+            f"model.type is {family!r}; this version serves {', '.join(FROM_MMOCR)}"
         )
     try:
         return FROM_MMOCR[family](model, find_test_pipeline(config))

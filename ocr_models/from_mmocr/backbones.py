@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ocr_models.config_section import Section, several, whole
+from ocr_models.config_section import Section, flag, several, whole
 from ocr_models.errors import ConfigError
 from ocr_models.layers.light_resnet import LightResNetConfig
 from ocr_models.layers.resnet import ResNetConfig
@@ -12,19 +12,13 @@ from ocr_models.layers.resnet import ResNetConfig
 from .training_keys import finish
 
 
-def resnet(backbone: Section) -> ResNetConfig:
-    """mmdet's ResNet-18 or ResNet-50 with four levels."""
+def resnet(backbone: Section, out_indices: tuple[int, ...] = (0, 1, 2, 3)) -> ResNetConfig:
+    """mmdet's ResNet-18 or ResNet-50; ``out_indices`` are the levels that the neck reads."""
     name = backbone.type_name(["mmdet.ResNet"])
-    if backbone.has("dcn"):
-        raise ConfigError(
-            f"{backbone.path}.dcn: deformable convolutions are not served by this version; "
-            "the dbnet_r18 models do without"
-        )
     backbone.fix(
-        in_channels=3, num_stages=4, out_indices=(0, 1, 2, 3), stem_channels=None,
+        in_channels=3, num_stages=4, out_indices=out_indices, stem_channels=None,
         base_channels=64, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1), deep_stem=False,
         avg_down=False, conv_cfg=None, plugins=None,
-        stage_with_dcn=(False, False, False, False),
     )  # fmt: skip
     if backbone.has("norm_cfg"):
         norm = backbone.section("norm_cfg")
@@ -32,11 +26,44 @@ def resnet(backbone: Section) -> ResNetConfig:
         norm.fix(eps=1e-5)
         norm.skip(("requires_grad", "momentum"))
         norm.finish()
+    deform_stages, deform_groups = _deformable(backbone)
     config = ResNetConfig(
-        depth=backbone.read("depth", int), style=backbone.read("style", str, "pytorch")
+        depth=backbone.read("depth", int),
+        style=backbone.read("style", str, "pytorch"),
+        deform_stages=deform_stages,
+        deform_groups=deform_groups,
     )
     finish(backbone, name)
     return config
+
+
+def _deformable(backbone: Section) -> tuple[tuple[bool, bool, bool, bool], int]:
+    """The stages with deformable convolutions, and the groups of these."""
+    none: tuple[bool, ...] = (False, False, False, False)
+    stages = backbone.read("stage_with_dcn", several(flag), none)
+    if len(stages) != 4:
+        raise ConfigError(
+            f"{backbone.path}.stage_with_dcn needs a value for each of the 4 stages, "
+            f"got {len(stages)}"
+        )
+    if not backbone.has("dcn"):
+        # mmdet looks at stage_with_dcn only when there is a dcn.
+        return (False, False, False, False), 1
+    dcn = backbone.section("dcn")
+    dcn.type_name(["DCNv2"])
+    groups = dcn.read("deform_groups", int, 1)
+    dcn.fix(fallback_on_stride=False)
+    dcn.finish()
+    return (stages[0], stages[1], stages[2], stages[3]), groups
+
+
+def detection_backbone(backbone: Section) -> ResNetConfig | LightResNetConfig:
+    """mmdet's ResNet or a light one, for detectors that take either."""
+    if backbone.type_name(["mmdet.ResNet", "LightResNet"]) == "mmdet.ResNet":
+        return resnet(backbone)
+    light = light_resnet(backbone)
+    finish(backbone, "LightResNet")
+    return light
 
 
 def light_resnet(backbone: Section) -> LightResNetConfig:

@@ -6,21 +6,21 @@ from typing import Any, Literal
 
 from ocr_models.config_section import Section, several, whole
 from ocr_models.detection.db_postprocess import DBPostprocessing
-from ocr_models.detection.dbnet import DBNetConfig
+from ocr_models.detection.dbnet import DBNetConfig, DBNetPPConfig
 from ocr_models.errors import ConfigError
-from ocr_models.layers.light_resnet import LightResNetConfig
-from ocr_models.layers.resnet import ResNetConfig
 from ocr_models.mmocr_pipelines import detection_preprocessing
 from ocr_models.spec import DetectorSpec
 
-from .backbones import light_resnet, resnet
+from .backbones import detection_backbone
 from .training_keys import finish
 
 
 def dbnet(model: Section, pipeline: object) -> DetectorSpec:
-    """DBNet with ResNet-18, ResNet-50 or a light backbone."""
-    backbone = _backbone(model.section("backbone"))
-    joined_channels = _fpnc(model.section("neck"), backbone.out_channels)
+    """DBNet or DBNet++ with ResNet-18, ResNet-50 or a light backbone."""
+    backbone = detection_backbone(model.section("backbone"))
+    neck = model.section("neck")
+    network = DBNetPPConfig if _adaptive_scale_fusion(neck) else DBNetConfig
+    joined_channels = _fpnc(neck, backbone.out_channels)
     head = model.section("bbox_head")
     head.type_name(["DBHead"])
     head_channels = head.read("in_channels", int)
@@ -36,25 +36,25 @@ def dbnet(model: Section, pipeline: object) -> DetectorSpec:
     finish(head, "DBHead")
     finish(model, "DBNet")
     return DetectorSpec(
-        DBNetConfig(backbone=backbone, neck_channels=joined_channels, head_bias=head_bias),
+        network(backbone=backbone, neck_channels=joined_channels, head_bias=head_bias),
         detection_preprocessing(pipeline),
         postprocessing,
     )
 
 
-def _backbone(backbone: Section) -> ResNetConfig | LightResNetConfig:
-    if backbone.type_name(["mmdet.ResNet", "LightResNet"]) == "mmdet.ResNet":
-        return resnet(backbone)
-    light = light_resnet(backbone)
-    finish(backbone, "LightResNet")
-    return light
+def _adaptive_scale_fusion(neck: Section) -> bool:
+    """Whether the neck is that of DBNet++."""
+    if not neck.has("asf_cfg"):
+        return False
+    settings = neck.section("asf_cfg")
+    settings.fix(attention_type="ScaleChannelSpatial")
+    settings.finish()
+    return True
 
 
 def _fpnc(neck: Section, level_channels: tuple[int, ...]) -> int:
     """Channels of the joined pyramid, after checking that the neck fits the backbone."""
     neck.type_name(["FPNC"])
-    if neck.has("asf_cfg"):
-        raise ConfigError(f"{neck.path}.asf_cfg: DBNet++ is not served by this version")
     in_channels = neck.read("in_channels", several(whole))
     if in_channels != level_channels:
         raise ConfigError(

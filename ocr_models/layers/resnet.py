@@ -6,6 +6,8 @@ The two styles differ in where a bottleneck halves the resolution: ``caffe`` str
 1x1 convolution (as the paper), ``pytorch`` in its 3x3 convolution. A basic block has one place
 only, so there the styles agree.
 
+Stage by stage, the 3x3 convolutions of bottlenecks may be deformable (``deform_conv.py``).
+
 Shapes: B batch, H x W image in pixels; level i of the output is (B, C_i, H / 2^(i+2), W / 2^(i+2)).
 """
 
@@ -15,15 +17,26 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from ocr_models.layers.deform_conv import ModulatedDeformConv2d
+
 STAGE_BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 
 
 @dataclass(frozen=True)
 class ResNetConfig:
-    """ResNet of ``depth`` 18 or 50; ``style`` is ``"pytorch"`` or ``"caffe"``."""
+    """What fixes a ResNet.
+
+    Args:
+        depth: 18 or 50.
+        style: ``"pytorch"`` or ``"caffe"``.
+        deform_stages: which of the four stages have deformable convolutions; depth 50 only.
+        deform_groups: parts of their channels with offsets of their own.
+    """
 
     depth: int = 18
     style: str = "pytorch"
+    deform_stages: tuple[bool, bool, bool, bool] = (False, False, False, False)
+    deform_groups: int = 1
 
     def __post_init__(self) -> None:
         if self.depth not in STAGE_BLOCKS:
@@ -32,6 +45,14 @@ class ResNetConfig:
             )
         if self.style not in ("pytorch", "caffe"):
             raise ValueError(f"ResNet style must be 'pytorch' or 'caffe', got {self.style!r}")
+        if any(self.deform_stages) and self.expansion == 1:
+            raise ValueError(
+                f"deformable convolutions need bottlenecks, so depth 50; got {self.depth}"
+            )
+        if self.deform_groups not in (1, 2, 4, 8, 16, 32, 64):
+            raise ValueError(
+                f"deform_groups must be a power of two up to 64, got {self.deform_groups}"
+            )
 
     @property
     def expansion(self) -> int:
@@ -64,14 +85,28 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions and a shortcut."""
+    """1x1, 3x3, 1x1 convolutions and a shortcut.
 
-    def __init__(self, in_channels: int, channels: int, stride: int, style: str) -> None:
+    Args:
+        in_channels: of the input.
+        channels: inside; the output has four times as many.
+        stride: of the whole block.
+        style: which convolution strides.
+        deform_groups: of the 3x3 convolution, which is an ordinary one when 0.
+    """
+
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, style: str, deform_groups: int = 0
+    ) -> None:
         super().__init__()
         stride1, stride2 = (stride, 1) if style == "caffe" else (1, stride)
         self.conv1 = nn.Conv2d(in_channels, channels, 1, stride1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride2, 1, bias=False)
+        self.conv2: nn.Module = (
+            ModulatedDeformConv2d(channels, channels, 3, stride2, 1, deform_groups, bias=False)
+            if deform_groups
+            else nn.Conv2d(channels, channels, 3, stride2, 1, bias=False)
+        )
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv3 = nn.Conv2d(channels, channels * 4, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels * 4)
@@ -104,12 +139,11 @@ class ResNet(nn.Module):
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         in_channels = 64
         for stage, blocks in enumerate(STAGE_BLOCKS[config.depth]):
-            channels = 64 * 2**stage
             layers: list[nn.Module] = []
             for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
-                layers.append(_block(config, in_channels, channels, stride))
-                in_channels = channels * config.expansion
+                layers.append(_block(config, stage, in_channels, stride))
+                in_channels = config.out_channels[stage]
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
 
     def forward(self, images_B3HW: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -121,7 +155,9 @@ class ResNet(nn.Module):
         return c2, c3, c4, c5
 
 
-def _block(config: ResNetConfig, in_channels: int, channels: int, stride: int) -> nn.Module:
+def _block(config: ResNetConfig, stage: int, in_channels: int, stride: int) -> nn.Module:
+    channels = 64 * 2**stage
     if config.expansion == 1:
         return BasicBlock(in_channels, channels, stride)
-    return Bottleneck(in_channels, channels, stride, config.style)
+    deform_groups = config.deform_groups if config.deform_stages[stage] else 0
+    return Bottleneck(in_channels, channels, stride, config.style, deform_groups)

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 DESCRIPTION = """
 One model makes a detection or a recognition archive; a detector and a recogniser make a chain that
 answers with texts. A model is 'default' (the weights of this package), a model folder, one of our
-checkpoints, or an MMOCR config and its checkpoint. The archive needs no ocrserve where it runs.
+checkpoints, a name of 'ocrserve zoo', or an MMOCR config and its checkpoint. The archive needs no
+ocrserve where it runs.
 """
 EXAMPLES = """\
   {prog} default --output-folder model_store --model-name ocr
   {prog} --det default --output-folder model_store --model-name detection
   {prog} dbnet_r18_fpnc_1200e_icdar2015.py dbnet.pth --output-folder model_store --model-name dbnet
+  {prog} DB_r18 --download --output-folder model_store
   {prog} --det dbnet.py dbnet.pth --recog crnn.pth --output-folder model_store --model-name ocr \\
       --workers 2 --option min_score=0.5 --option merge_lines=true
 """
@@ -43,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "default: the checkpoint's name",
     )  # fmt: skip
     parser.add_argument("--model-version", default="1.0", metavar="V", help="default: 1.0")
+    parser.add_argument(
+        "--download", action="store_true",
+        help="fetch the published checkpoint of a model of 'ocrserve zoo' when it is not here",
+    )  # fmt: skip
     parser.add_argument("-f", "--force", action="store_true", help="replace an existing archive")
     parser.add_argument(
         "--workers", type=int, metavar="N", help="worker processes (minWorkers and maxWorkers)"
@@ -94,14 +100,14 @@ def _sources(arguments: argparse.Namespace) -> list[ModelSource]:
 
     options = parse_cli_options(arguments.cfg_options)
     if arguments.model:
-        return model_sources(arguments.model, options=options)
+        return model_sources(arguments.model, options=options, download=arguments.download)
     if options:
         arguments.usage_error("--cfg-options goes with a single CONFIG CHECKPOINT")
     sources = []
     if arguments.det:
-        sources += model_sources(arguments.det, "detector")
+        sources += model_sources(arguments.det, "detector", download=arguments.download)
     if arguments.recog:
-        sources += model_sources(arguments.recog, "recognizer")
+        sources += model_sources(arguments.recog, "recognizer", download=arguments.download)
     return sources
 
 

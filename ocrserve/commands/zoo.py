@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from ocr_models.zoo import ZooEntry
 
 DESCRIPTION = """
-Published weights are not downloaded by themselves: put the file into checkpoints/, then use the
-model's name wherever a command takes a model. Figures are the published ones.
+Published weights are downloaded by 'ocrserve convert NAME --download', or put the file into
+checkpoints/; then use the model's name wherever a command takes a model. Figures are the published
+ones.
 """
 EXAMPLES = """\
   {prog}

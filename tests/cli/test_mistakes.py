@@ -35,6 +35,7 @@ FAILURES = [
     (["convert", "defualt", "--output-folder", "d"], "did you mean 'default'?"),
     (["convert", "DB_r81", "--output-folder", "d"], "Did you mean 'DB_r18'?"),
     (["convert", "crnn", "--output-folder", "d"], "download them from https://"),
+    (["convert", "PS_ic15", "--output-folder", "d"], "'ocrserve convert PS_IC15 --download'"),
     (["convert", "no.py", "no.pth", "--output-folder", "d"], "the config no.py does not exist"),
     (["convert", "no.pth", "--output-folder", "d"], "the model no.pth does not exist"),
     (["convert", "no/no.pth", "--output-folder", "d"], "there is no folder no"),
@@ -54,7 +55,7 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_tables_are_whole() -> None:
-    assert (len(USAGE_MISTAKES), len(FAILURES)) == (19, 14)
+    assert (len(USAGE_MISTAKES), len(FAILURES)) == (19, 15)
 
 
 @pytest.mark.parametrize(("words", "message"), USAGE_MISTAKES)

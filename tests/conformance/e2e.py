@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -62,6 +63,12 @@ def _compare(kit: Kit, entry: Entry, check: Check) -> None:
             with torch.inference_mode():
                 maps = network(torch.from_numpy(prepared.tensor[None]))
             compare_flat(check, arrays, "head", torch.cat(maps, dim=1).numpy())
+            described = replace(
+                described,
+                postprocessing=replace(
+                    described.postprocessing, **entry.get("postprocessor_overrides", {})
+                ),
+            )
             detector = TextDetector(described, network.state_dict(), PLAIN)
             got = boundaries.flat(detector.predict([image])[0].boundaries)
             _compare_boundaries(check, got, entry)

@@ -35,13 +35,14 @@ def _compare(kit: Kit, entry: Mapping[str, Any], check: Check) -> None:
     compare_losses(check, losses, entry["losses"])
     torch.stack([loss.sum() for loss in losses.values()]).sum().backward()
     for name, value in inputs.items():
-        assert value.grad is not None
+        # None where a prediction has no part in the losses, as the kit stores it too.
+        gradient = torch.zeros(()) if value.grad is None else value.grad
         # A sum that cancels is as exact as the terms that went into it.
-        expected = {key: numeric(entry[key][name]) for key in ("grad_abs_sum", "grad_sum")}
+        expected = {key: numeric(entry[key][name] or 0.0) for key in ("grad_abs_sum", "grad_sum")}
         scale = max(abs(expected["grad_abs_sum"]), 1e-3)
         for key, got in (
-            ("grad_abs_sum", value.grad.abs().sum()),
-            ("grad_sum", value.grad.sum()),
+            ("grad_abs_sum", gradient.abs().sum()),
+            ("grad_sum", gradient.sum()),
         ):
             check.number(f"{key} {name}", float(got), expected[key], ALLOWED_GRADIENT, scale)
 

@@ -12,7 +12,7 @@ import numpy as np
 from ocr_models.errors import ConfigError, InputError
 from ocr_models.preprocessing import RecognitionPreprocessing, recognition_width
 
-from ..objectives import dbnet
+from ..objectives import dbnet, mask_rcnn
 from .sample import Sample, SampleError
 
 
@@ -135,10 +135,11 @@ class DefaultFormatBundle:
 
 @dataclass(frozen=True)
 class Collect:
-    """The task knows which parts of a sample it needs, so there is nothing to do here.
+    """The task knows which parts of a sample it needs; only boxes and masks are made here.
 
     Args:
-        keys: names of MMOCR's batch entries.
+        keys: names of MMOCR's batch entries; with ``"gt_masks"`` among them the boxes and masks of
+            the text become the targets, see ``train.objectives.mask_rcnn``.
         meta_keys: names of MMOCR's image metadata.
     """
 
@@ -147,3 +148,6 @@ class Collect:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> None:
         sample.pixels()
+        if "gt_masks" in self.keys:
+            width, height = sample.size()
+            sample.targets = mask_rcnn.make_instances(sample.polygons, height, width)

@@ -1,23 +1,18 @@
-"""Steps that move pixels and polygons together."""
+"""imgaug's augmenters under MMOCR's wrapper, and padding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from shapely.geometry import Polygon, box
-from shapely.geometry.base import BaseGeometry
 
 from ocr_models.errors import ConfigError
 
-from .sample import Sample, apply_matrix, compose
-
-Points = NDArray[np.float64]
-Range = tuple[float, float]
+from .moves import as_range, clipped, transform
+from .sample import Sample
 
 
 @dataclass(frozen=True)
@@ -30,7 +25,7 @@ class Fliplr:
         if rng.random() >= self.p:
             return
         width, _ = sample.size()
-        _transform(sample, np.array([[-1.0, 0, width], [0, 1, 0]]))
+        transform(sample, np.array([[-1.0, 0, width], [0, 1, 0]]))
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,7 @@ class Flipud:
         if rng.random() >= self.p:
             return
         _, height = sample.size()
-        _transform(sample, np.array([[1.0, 0, 0], [0, -1, height]]))
+        transform(sample, np.array([[1.0, 0, 0], [0, -1, height]]))
 
 
 @dataclass(frozen=True)
@@ -61,9 +56,9 @@ class Affine:
     translate_percent: float | Sequence[float] = 0.0
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> None:
-        angle = np.deg2rad(rng.uniform(*_as_range(self.rotate)))
-        factor = rng.uniform(*_as_range(self.scale))
-        shares = rng.uniform(*_as_range(self.translate_percent), size=2)
+        angle = np.deg2rad(rng.uniform(*as_range(self.rotate)))
+        factor = rng.uniform(*as_range(self.scale))
+        shares = rng.uniform(*as_range(self.translate_percent), size=2)
         if sample.view is not None and sample.view.turned:
             sample.pixels()  # what the first turn cut off must not come back by the second
         width, height = sample.size()
@@ -71,7 +66,7 @@ class Affine:
         linear = np.array([[cos, -sin], [sin, cos]])
         centre = np.array([width / 2, height / 2])
         offset = centre - linear @ centre + shares * (width, height)
-        _transform(sample, np.hstack([linear, offset[:, None]]), turned=True)
+        transform(sample, np.hstack([linear, offset[:, None]]), turned=True)
 
 
 @dataclass(frozen=True)
@@ -85,11 +80,11 @@ class Scale:
     size: float | Sequence[float]
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> None:
-        factor = rng.uniform(*_as_range(self.size))
+        factor = rng.uniform(*as_range(self.size))
         width, height = sample.size()
         new_width, new_height = max(1, round(width * factor)), max(1, round(height * factor))
         matrix = np.array([[new_width / width, 0.0, 0.0], [0.0, new_height / height, 0.0]])
-        _transform(sample, matrix, size=(new_width, new_height))
+        transform(sample, matrix, size=(new_width, new_height))
 
 
 IMGAUG = {"Fliplr": Fliplr, "Flipud": Flipud, "Affine": Affine, "Resize": Scale}
@@ -117,8 +112,8 @@ class ImgAug:
             step(sample, rng)
         if self.clip_invalid_ploys:
             width, height = sample.size()
-            sample.polygons = _clipped(sample.polygons, width, height)
-            sample.ignored = _clipped(sample.ignored, width, height)
+            sample.polygons = clipped(sample.polygons, width, height)
+            sample.ignored = clipped(sample.ignored, width, height)
 
 
 def _augmenter(arg: Any) -> Any:
@@ -137,72 +132,6 @@ def _augmenter(arg: Any) -> Any:
         return IMGAUG[name](*positional, **settings)
     except TypeError as error:
         raise ConfigError(f"ImgAug: {arg!r}: {error}") from None
-
-
-@dataclass(frozen=True)
-class EastRandomCrop:
-    """Cut a random part that crosses no text, fit it into ``target_size``, pad with 0.
-
-    Corners are drawn from rows and columns without text; a part without any text is drawn again.
-    (Unlike MMOCR, the rows below the last text and the columns right of it may be drawn too.)
-
-    Args:
-        target_size: (width, height) of the result in pixels.
-        max_tries: then the whole picture is taken.
-        min_crop_side_ratio: least side of the part, as a share of the picture's.
-        instance_key: only polygons (``"gt_masks"``) can be kept whole.
-    """
-
-    target_size: Sequence[int] = (640, 640)
-    max_tries: int = 10
-    min_crop_side_ratio: float = 0.1
-    instance_key: str = "gt_masks"
-
-    def __post_init__(self) -> None:
-        if self.instance_key != "gt_masks":
-            raise ConfigError(
-                f"EastRandomCrop.instance_key must be 'gt_masks', got {self.instance_key!r}"
-            )
-
-    def __call__(self, sample: Sample, rng: np.random.Generator) -> None:
-        x, y, width, height = self._area(sample, rng)
-        target_width, target_height = self.target_size
-        scale = min(target_width / width, target_height / height)
-        # The fitted side must not lose a pixel to rounding: 49 * (128 / 49) is below 128.
-        content_width = int(width * scale + 1e-6)
-        content_height = int(height * scale + 1e-6)
-        matrix = np.array([[scale, 0, -x * scale], [0, scale, -y * scale]])
-        _transform(sample, matrix, size=(target_width, target_height))
-        assert sample.view is not None
-        sample.view = replace(
-            sample.view, content_width=content_width, content_height=content_height
-        )
-        sample.polygons = _touching(sample.polygons, 0, 0, content_width, content_height)
-        sample.ignored = _touching(sample.ignored, 0, 0, content_width, content_height)
-
-    def _area(self, sample: Sample, rng: np.random.Generator) -> tuple[int, int, int, int]:
-        """(x, y, width, height) of the part to cut."""
-        width, height = sample.size()
-        free_columns, free_rows = np.ones(width, bool), np.ones(height, bool)
-        for points in sample.polygons:
-            x_min, y_min = np.maximum(np.round(points.min(axis=0)), 0).astype(int)
-            x_max, y_max = np.maximum(np.round(points.max(axis=0)), 0).astype(int)
-            free_columns[x_min:x_max] = False
-            free_rows[y_min:y_max] = False
-        columns, rows = _runs(free_columns), _runs(free_rows)
-        if not columns or not rows:
-            return 0, 0, width, height
-        for _ in range(self.max_tries):
-            x_min, x_max = _draw_pair(columns, rng)
-            y_min, y_max = _draw_pair(rows, rng)
-            crop_width, crop_height = x_max - x_min, y_max - y_min
-            if crop_width < max(1, self.min_crop_side_ratio * width) or crop_height < max(
-                1, self.min_crop_side_ratio * height
-            ):
-                continue
-            if _touching(sample.polygons, x_min, y_min, crop_width, crop_height):
-                return x_min, y_min, crop_width, crop_height
-        return 0, 0, width, height
 
 
 @dataclass(frozen=True)
@@ -248,95 +177,3 @@ class Pad:
             cv2.BORDER_CONSTANT,
             value=(self.pad_val,) * 3,
         )
-
-
-def _as_range(value: float | Sequence[float]) -> Range:
-    if isinstance(value, int | float):
-        return float(value), float(value)
-    low, high = value
-    return float(low), float(high)
-
-
-def _transform(
-    sample: Sample,
-    matrix: NDArray[np.float64],
-    *,
-    size: tuple[int, int] | None = None,
-    turned: bool = False,
-) -> None:
-    """Compose ``matrix`` onto the sample's view and move its polygons."""
-    view = sample.pending_view()
-    width, height = size or (view.width, view.height)
-    sample.view = replace(
-        view,
-        matrix=compose(matrix, view.matrix),
-        width=width,
-        height=height,
-        content_width=width,
-        content_height=height,
-        turned=view.turned or turned,
-    )
-    sample.move_polygons(matrix)
-
-
-def _clipped(polygons: Sequence[Points], width: int, height: int) -> list[Points]:
-    frame = box(0, 0, width, height)
-    kept: list[Points] = []
-    for points in polygons:
-        x_min, y_min = points.min(axis=0)
-        x_max, y_max = points.max(axis=0)
-        if x_min >= 0 and y_min >= 0 and x_max <= width and y_max <= height:
-            kept.append(points)
-        elif x_max > 0 and y_max > 0 and x_min < width and y_min < height:
-            shape = Polygon(points)
-            shape = shape if shape.is_valid else shape.buffer(0)
-            kept.extend(_outlines(shape.intersection(frame)))
-    return kept
-
-
-def _outlines(shape: BaseGeometry) -> list[Points]:
-    pieces = getattr(shape, "geoms", [shape])
-    return [
-        np.asarray(piece.exterior.coords[:-1], np.float64)
-        for piece in pieces
-        if isinstance(piece, Polygon) and piece.area > 0
-    ]
-
-
-def _touching(
-    polygons: Sequence[Points], x: float, y: float, width: float, height: float
-) -> list[Points]:
-    """The polygons whose bounding box is not wholly outside the rectangle."""
-    kept = []
-    for points in polygons:
-        x_min, y_min = points.min(axis=0)
-        x_max, y_max = points.max(axis=0)
-        if x_max >= x and x_min <= x + width and y_max >= y and y_min <= y + height:
-            kept.append(points)
-    return kept
-
-
-def _runs(free: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """[start, end) of every run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]]).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-
-
-def _draw_pair(runs: Sequence[tuple[int, int]], rng: np.random.Generator) -> tuple[int, int]:
-    """Two positions, smaller first, each from a run drawn with equal chances."""
-    chosen = rng.integers(len(runs), size=2)
-    positions = [int(rng.integers(*runs[number])) for number in chosen]
-    return min(positions), max(positions)
-
-
-__all__ = [
-    "IMGAUG",
-    "Affine",
-    "EastRandomCrop",
-    "Fliplr",
-    "Flipud",
-    "ImgAug",
-    "Pad",
-    "Scale",
-    "apply_matrix",
-]

@@ -101,3 +101,17 @@ class LoadTextAnnotations:
     def __call__(self, sample: Sample, rng: np.random.Generator) -> None:
         if not self.with_mask:
             sample.polygons, sample.ignored = [], []
+
+
+@dataclass(frozen=True)
+class LoadAnnotations(LoadTextAnnotations):
+    """The same step under MMDetection's name, where masks may be asked for.
+
+    Polygons stay polygons until all geometry is decided; ``Collect`` draws the masks.
+    """
+
+    def __post_init__(self) -> None:
+        if self.with_seg:
+            raise ConfigError(
+                "LoadAnnotations: there are no segmentation files, set with_seg=False"
+            )

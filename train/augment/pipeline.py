@@ -10,23 +10,51 @@ import numpy as np
 
 from ocr_models.errors import ConfigError
 
-from . import formatting, geometric, loading, photometric
+from . import (
+    cropping,
+    formatting,
+    geometric,
+    loading,
+    photometric,
+    resizing,
+    targets_drrg,
+    targets_fcenet,
+    targets_kernels,
+    targets_textsnake,
+    turning,
+)
 from .sample import Sample, Step
 
 STEPS: dict[str, type[Any]] = {
     "LoadImageFromFile": loading.LoadImageFromFile,
     "LoadImageFromLMDB": loading.LoadImageFromLMDB,
     "LoadTextAnnotations": loading.LoadTextAnnotations,
+    "LoadAnnotations": loading.LoadAnnotations,
     "ColorJitter": photometric.ColorJitter,
     "Normalize": photometric.Normalize,
     "ToTensorOCR": photometric.ToTensorOCR,
     "NormalizeOCR": photometric.NormalizeOCR,
     "WordAugment": photometric.WordAugment,
     "ImgAug": geometric.ImgAug,
-    "EastRandomCrop": geometric.EastRandomCrop,
+    "Resize": resizing.Resize,
+    "ScaleAspectJitter": resizing.ScaleAspectJitter,
+    "RandomScaling": resizing.RandomScaling,
+    "SquareResizePad": resizing.SquareResizePad,
+    "RandomFlip": turning.RandomFlip,
+    "RandomRotateTextDet": turning.RandomRotateTextDet,
+    "RandomRotatePolyInstances": turning.RandomRotatePolyInstances,
+    "EastRandomCrop": cropping.EastRandomCrop,
+    "RandomCropInstances": cropping.RandomCropInstances,
+    "RandomCropPolyInstances": cropping.RandomCropPolyInstances,
+    "RandomCropFlip": cropping.RandomCropFlip,
     "Pad": geometric.Pad,
     "ResizeOCR": formatting.ResizeOCR,
     "DBNetTargets": formatting.DBNetTargets,
+    "DRRGTargets": targets_drrg.DRRGTargets,
+    "PANetTargets": targets_kernels.PANetTargets,
+    "PSENetTargets": targets_kernels.PSENetTargets,
+    "FCENetTargets": targets_fcenet.FCENetTargets,
+    "TextSnakeTargets": targets_textsnake.TextSnakeTargets,
     "CustomFormatBundle": formatting.CustomFormatBundle,
     "DefaultFormatBundle": formatting.DefaultFormatBundle,
     "Collect": formatting.Collect,
@@ -50,13 +78,17 @@ class Pipeline:
 def build_pipeline(steps: Sequence[Mapping[str, Any]]) -> Pipeline:
     """Read a training pipeline.
 
+    Steps with ``draws_maps`` run last. MMOCR has some of them before the last crops, which then cut
+    the maps as well; here polygons move until all is in place, and the maps are drawn once.
+
     Args:
         steps: ``dict(type="Name", argument=value)`` each.
 
     Raises:
         ConfigError: unknown step, unknown or wrong argument.
     """
-    return Pipeline(tuple(_step(number, settings) for number, settings in enumerate(steps)))
+    built = [_step(number, settings) for number, settings in enumerate(steps)]
+    return Pipeline(tuple(sorted(built, key=lambda step: getattr(step, "draws_maps", False))))
 
 
 def _step(number: int, settings: Mapping[str, Any]) -> Step:

@@ -7,10 +7,16 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ocr_models.detection.dbnet import DBNetConfig
+from ocr_models.detection.dbnet import DBNetConfig, DBNetPPConfig
+from ocr_models.detection.drrg import DRRGConfig
+from ocr_models.detection.fcenet import FCENetConfig
+from ocr_models.detection.mask_rcnn import MaskRCNNConfig
+from ocr_models.detection.panet import PANetConfig
+from ocr_models.detection.psenet import PSENetConfig
+from ocr_models.detection.textsnake import TextSnakeConfig
 from ocr_models.spec import DetectorSpec
 
-from . import dbnet
+from . import dbnet, drrg, fcenet, mask_rcnn, panet, psenet, textsnake
 
 
 class DetectionObjective(Protocol):
@@ -40,5 +46,12 @@ DETECTION_OBJECTIVES: Mapping[
     type, Callable[[DetectorSpec, Mapping[str, Any]], DetectionObjective]
 ] = {
     DBNetConfig: dbnet.DBObjective.from_model,
+    DBNetPPConfig: dbnet.DBObjective.from_model,
+    DRRGConfig: drrg.DRRGObjective.from_model,
+    PANetConfig: panet.PANObjective.from_model,
+    PSENetConfig: psenet.PSEObjective.from_model,
+    MaskRCNNConfig: mask_rcnn.MaskRCNNObjective.from_model,
+    FCENetConfig: fcenet.FCEObjective.from_model,
+    TextSnakeConfig: textsnake.TextSnakeObjective.from_model,
 }
 """By the network's config: from the detector and its ``model`` dictionary."""

@@ -6,9 +6,24 @@ from collections.abc import Mapping
 
 from .crnn import CRNN_FAMILY
 from .dbnet import DBNET_FAMILY
+from .drrg import DRRG_FAMILY
 from .family import Family, LossCase, PostprocessCase, TargetCase
+from .fcenet import FCENET_FAMILY
+from .mask_rcnn import MASK_RCNN_FAMILY
+from .panet import PANET_FAMILY
+from .psenet import PSENET_FAMILY
+from .textsnake import TEXTSNAKE_FAMILY
 
-_ALL = (DBNET_FAMILY, CRNN_FAMILY)
+_ALL = (
+    DBNET_FAMILY,
+    DRRG_FAMILY,
+    PANET_FAMILY,
+    PSENET_FAMILY,
+    MASK_RCNN_FAMILY,
+    FCENET_FAMILY,
+    TEXTSNAKE_FAMILY,
+    CRNN_FAMILY,
+)
 
 FAMILIES: Mapping[str, Family] = {family.model_type: family for family in _ALL}
 POSTPROCESS: Mapping[str, PostprocessCase] = {

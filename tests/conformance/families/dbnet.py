@@ -91,7 +91,8 @@ def _box_score(kit: Kit, entry: Entry, check: Check) -> None:
 
 def _targets(setting: Entry, scene: Entry, expected: Arrays, check: Check) -> None:
     config = DBNetTargets(**loss_arguments(setting))
-    maps = make_targets(scene["polygons"], scene["ignored"], *scene["img_hw"], config)
+    height, width = scene["img_hw"]
+    maps = make_targets(scene["polygons"], scene["ignored"], height, width, config)
     names = ("gt_shrink", "gt_shrink_mask", "gt_thr", "gt_thr_mask")
     for name, got in zip(names, maps, strict=True):
         allowed = EXACT if name in WHOLE_NUMBER_MAPS else ALLOWED_TARGET
@@ -113,7 +114,6 @@ def _losses(arrays: Arrays, entry: Entry, _: str) -> tuple[dict[str, Tensor], di
 DBNET_FAMILY = Family(
     model_type="DBNet",
     part_types={"backbone": ("mmdet.ResNet",), "neck": ("FPNC",), "bbox_head": ("DBHead",)},
-    without={"backbone": ("dcn",), "neck": ("asf_cfg",)},
     pipeline=DETECTION_PIPELINE,
     forward=_forward,
     train_forward=_train_forward,
