@@ -78,9 +78,9 @@ _ENTRIES = (
         sha256_prefix=None,
         training_data="rendered scenes",
         metrics=(
-            Metric("rendered scenes, held-out fonts", "recall", 0.803),
-            Metric("rendered scenes, held-out fonts", "precision", 0.860),
-            Metric("rendered scenes, held-out fonts", "hmean-iou", 0.830),
+            Metric("rendered scenes, held-out fonts", "recall", 0.879),
+            Metric("rendered scenes, held-out fonts", "precision", 0.903),
+            Metric("rendered scenes, held-out fonts", "hmean-iou", 0.891),
         ),
     ),
     ZooEntry(
@@ -91,7 +91,7 @@ _ENTRIES = (
         url_path=None,
         sha256_prefix=None,
         training_data="rendered words",
-        metrics=(Metric("rendered words, held-out fonts, case-sensitive", "word_acc", 0.862),),
+        metrics=(Metric("rendered words, held-out fonts, case-sensitive", "word_acc", 0.869),),
     ),
     ZooEntry(
         name="dbnet_r18_fpnc_1200e_icdar2015",
