@@ -42,6 +42,9 @@ class TextDetector:
         source: str = "state dict",
     ) -> None:
         family = FAMILIES[type(spec.network)]
+        # Runtimes learn the network's steps from an example, and these may be fewer for sizes that
+        # are multiples of 32; so the example is one of those only where every image will be.
+        side = 64 + spec.preprocessing.size_divisor % 32
         network = build_network(spec.network)
         load_into(network, state_dict, source=source)
         self.spec = spec
@@ -50,7 +53,7 @@ class TextDetector:
             network,
             getattr(network, family.inference),
             options,
-            (1, 3, 64, 64),
+            (1, 3, side, side),
             traceable=family.traceable,
         )
         self._two_stages = (

@@ -187,9 +187,9 @@ _ENTRIES = (
         sha256_prefix=None,
         training_data="rendered scenes",
         metrics=(
-            Metric("rendered scenes, held-out fonts", "recall", 0.803),
-            Metric("rendered scenes, held-out fonts", "precision", 0.860),
-            Metric("rendered scenes, held-out fonts", "hmean-iou", 0.830),
+            Metric("rendered scenes, held-out fonts", "recall", 0.879),
+            Metric("rendered scenes, held-out fonts", "precision", 0.903),
+            Metric("rendered scenes, held-out fonts", "hmean-iou", 0.891),
         ),
     ),
     ZooEntry(
@@ -200,7 +200,7 @@ _ENTRIES = (
         url_path=None,
         sha256_prefix=None,
         training_data="rendered words",
-        metrics=(Metric("rendered words, held-out fonts, case-sensitive", "word_acc", 0.862),),
+        metrics=(Metric("rendered words, held-out fonts, case-sensitive", "word_acc", 0.869),),
     ),
     *_PUBLISHED_DETECTORS,
     ZooEntry(

@@ -154,6 +154,7 @@ class Server:
         self._properties = options.properties()
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
+        self._hold: socket.socket | None = None
 
     @property
     def inference_url(self) -> str:
@@ -219,6 +220,9 @@ class Server:
         process, self._process = self._process, None
         if process is not None:
             _stop_group(process)
+        if self._hold is not None:
+            self._hold.close()
+            self._hold = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -241,11 +245,29 @@ class Server:
         return json.loads(body)
 
     def scale(self, model: str, workers: int) -> None:
-        """Sets the number of workers of a model and waits until they are there."""
-        self.manage(
-            "PUT",
-            f"/models/{quote(model)}?min_worker={workers}&max_worker={workers}&synchronous=true",
-        )
+        """Sets the number of workers of a model and waits until they are ready.
+
+        Waiting is done here: during a ``synchronous=true`` call TorchServe answers nothing on the
+        connections that share its thread.
+
+        Raises:
+            ServerError: TorchServe refuses, or the workers were not there in time.
+        """
+        self.manage("PUT", f"/models/{quote(model)}?min_worker={workers}&max_worker={workers}")
+        deadline = time.monotonic() + self.options.startup_timeout_s
+        while True:
+            states = [
+                each["status"]
+                for each in self.manage("GET", f"/models/{quote(model)}")[0]["workers"]
+            ]
+            if states.count("READY") == len(states) == workers:
+                return
+            if time.monotonic() > deadline:
+                raise ServerError(
+                    f"{model} has workers in states {states} after "
+                    f"{self.options.startup_timeout_s:.0f} s; {workers} ready ones were asked for"
+                )
+            time.sleep(_POLL_SECONDS)
 
     def log_tail(self, lines: int = 30) -> str:
         """The end of the log."""
@@ -291,7 +313,12 @@ class Server:
         for name in ("logs", "tmp"):
             (folder / name).mkdir()
         (folder / "metrics.yaml").write_text(server_config.metrics_yaml(), encoding="utf-8")
-        logging = server_config.logging_xml(folder / "logs", access_log=self.options.access_log)
+        self._hold = server_config.listening_socket()
+        logging = server_config.logging_xml(
+            folder / "logs",
+            access_log=self.options.access_log,
+            hold_port=self._hold.getsockname()[1],
+        )
         (folder / "log4j2.xml").write_text(logging, encoding="utf-8")
         properties = dict(self._properties)
         given = properties.get("metrics_config")

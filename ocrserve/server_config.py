@@ -30,6 +30,7 @@ PORTS = {
 }
 LOOPBACK = "127.0.0.1"
 _LEAST_JAVA = 11
+_HOLD_MS = 100
 
 # TorchServe's own metrics that say something about serving; the host's disk and memory are the
 # business of whoever watches the host.
@@ -57,7 +58,7 @@ _SERVER_METRICS = {
 
 _LOGGING = """\
 <?xml version="1.0" encoding="UTF-8"?>
-<Configuration status="error">
+<Configuration status="off">
   <Appenders>
     <RollingFile name="file" fileName="{folder}/torchserve.log"
                  filePattern="{folder}/torchserve.%i.log">
@@ -66,6 +67,12 @@ _LOGGING = """\
       <Policies><SizeBasedTriggeringPolicy size="20 MB"/></Policies>
       <DefaultRolloverStrategy max="3"/>
     </RollingFile>
+    <Http name="hold" url="http://{host}:{hold_port}/" ignoreExceptions="true"
+          connectTimeoutMillis="{hold_ms}" readTimeoutMillis="{hold_ms}">
+      <RegexFilter regex=".*Worker disconnected.*|System state is.*"
+                   onMatch="ACCEPT" onMismatch="DENY"/>
+      <PatternLayout pattern="%m"/>
+    </Http>
   </Appenders>
   <Loggers>
     <Logger name="ACCESS_LOG" level="{access}"/>
@@ -74,6 +81,10 @@ _LOGGING = """\
     <Logger name="io.netty" level="error"/>
     <Logger name="org.apache" level="off"/>
     <Logger name="org.pytorch.serve.wlm" level="warn"/>
+    <Logger name="org.pytorch.serve.wlm.WorkerThread" level="debug" additivity="false">
+      <AppenderRef ref="hold" level="debug"/>
+      <AppenderRef ref="file" level="warn"/>
+    </Logger>
     <Logger name="org.pytorch.serve.job" level="warn"/>
     <Root level="info"><AppenderRef ref="file"/></Root>
   </Loggers>
@@ -160,9 +171,33 @@ def metrics_yaml() -> str:
     return yaml.safe_dump(data, sort_keys=False)
 
 
-def logging_xml(folder: Path, *, access_log: bool) -> str:
-    """A log4j2 configuration with one log file, kept small; the console stays quiet."""
-    return _LOGGING.format(folder=folder, access="info" if access_log else "off")
+def logging_xml(folder: Path, *, access_log: bool, hold_port: int) -> str:
+    """A log4j2 configuration with one log file, kept small; the console stays quiet.
+
+    It also mends a race of TorchServe 0.12. To stop a worker, one thread closes its channel, takes
+    the worker's thread and puts the requests that it had back into the queue; but the closing
+    channel makes another thread interrupt the worker as well, and when that one is first, the
+    requests are answered with 500, or never. Both that thread and the interrupted worker begin by
+    logging a line. These two lines are "sent" to a port that accepts and never answers, which holds
+    their threads until the requests are back in the queue.
+
+    Args:
+        folder: of the log file.
+        access_log: log every request.
+        hold_port: of a socket on the loopback interface that listens and is never served.
+    """
+    return _LOGGING.format(
+        folder=folder,
+        access="info" if access_log else "off",
+        host=LOOPBACK,
+        hold_port=hold_port,
+        hold_ms=_HOLD_MS,
+    )
+
+
+def listening_socket() -> socket.socket:
+    """A socket on a free port of the loopback interface, listening."""
+    return socket.create_server((LOOPBACK, 0))
 
 
 def find_java() -> Path:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ocr_models.mmocr_config import dump_config
+from ocr_models.runtime import cpu_has_bfloat16
 from ocr_models.spec import to_json_dict
 
 from . import checkpoints, distributed
@@ -111,7 +112,7 @@ class TrainingState:
             notes = start_backbone(self.network, self.config.get("model") or {})
         if self.average is not None:
             self.average.network.load_state_dict(self.network.state_dict())
-        return notes
+        return [*notes, *self._slow_precision()]
 
     def restore(self, saved: Mapping[str, Any], source: Path) -> list[str]:
         """Continue exactly where a checkpoint was written; returns notes."""
@@ -132,6 +133,15 @@ class TrainingState:
         if len(state["random"]) == distributed.world_size():
             checkpoints.restore_random_state(state["random"][distributed.rank()])
         return notes
+
+    def _slow_precision(self) -> list[str]:
+        on_cpu = next(self.network.parameters()).device.type == "cpu"
+        if self.settings.precision != "bf16" or not on_cpu or cpu_has_bfloat16():
+            return []
+        return [
+            "precision is 'bf16', but this processor has no instructions for it and will take many "
+            "times as long; use --cfg-options precision=float32"
+        ]
 
     def checkpoint(self) -> dict[str, Any]:
         """What ``restore`` needs and predictors read; called in all processes."""

@@ -14,12 +14,14 @@ L lateral channels of the neck. Level i has resolution 1 / 2^(i+2).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ocr_models.layers.doubled_conv import conv3x3_of_doubled
 from ocr_models.layers.light_resnet import LightResNet, LightResNetConfig
 from ocr_models.layers.resnet import ResNet, ResNetConfig
 
@@ -102,6 +104,31 @@ class FPNC(nn.Module):
         # (B, L/4, H/4, W/4) per level -> (B, L, H/4, W/4)
         return torch.cat([smooth[0], *(_nearest(x, smooth[0]) for x in smooth[1:])], dim=1)
 
+    def split(self, levels: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """What ``forward`` joins, before the coarser levels are doubled for the last time.
+
+        All is linear here, so sums are taken in a cheaper order: the finest level's 1x1 and 3x3
+        convolutions become one, and its share of the coarser levels is computed at their size.
+        Each level must be exactly twice as high and wide as the next.
+
+        Returns:
+            (B, L/4, H/4, W/4), the finest level, and (B, 3 L/4, H/8, W/8), the others.
+        """
+        laterals = [conv(x) for conv, x in zip(self.lateral_convs[1:], levels[1:], strict=True)]
+        for i in range(len(laterals) - 1, 0, -1):
+            laterals[i - 1] = laterals[i - 1] + _nearest(laterals[i], laterals[i - 1])
+        smooth = [conv(x) for conv, x in zip(self.smooth_convs[1:], laterals, strict=True)]
+        coarser = torch.cat([smooth[0], *(_nearest(x, smooth[0]) for x in smooth[1:])], dim=1)
+        lateral, finest = _weight(self.lateral_convs[0]), _weight(self.smooth_convs[0])
+        both = torch.einsum("olij,lc->ocij", finest, lateral[:, :, 0, 0])
+        own = F.conv2d(levels[0], both, padding=1)
+        return own + conv3x3_of_doubled(laterals[0], finest), coarser
+
+
+def _weight(conv: nn.Module) -> Tensor:
+    assert isinstance(conv, NeckConv)
+    return conv.conv.weight
+
 
 class ScaleChannelSpatialAttention(nn.Module):
     """How much each level counts at each place, from the joined levels.
@@ -178,26 +205,40 @@ class DBHead(nn.Module):
         return DBMaps(probability, threshold, binary)
 
     def probability(self, features: Tensor) -> Tensor:
-        """What ``binarize`` gives in evaluation mode, without its transposed convolutions.
+        """What ``binarize`` gives in evaluation mode, (B, L, H/4, W/4) -> (B, 1, H, W)."""
+        return self._upsampled(self.binarize[:3](features))
+
+    def probability_of_split(self, finest: Tensor, coarser: Tensor) -> Tensor:
+        """``probability`` of what ``FPNC.split`` gives."""
+        conv, norm = self.binarize[0], self.binarize[1]
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        scale, shift = _scale_and_shift(norm)
+        weight = conv.weight * scale[:, None, None, None]
+        shift = shift if conv.bias is None else shift + conv.bias * scale
+        quarter = conv.in_channels // 4  # of each of the four levels
+        of_finest, of_coarser = weight[:, :quarter], weight[:, quarter:]
+        x = F.conv2d(finest, of_finest, shift, padding=1)
+        return self._upsampled(F.relu(x + conv3x3_of_doubled(coarser, of_coarser)))
+
+    def _upsampled(self, x: Tensor) -> Tensor:
+        """The rest of ``binarize`` without its transposed convolutions.
 
         Their kernels are as large as their strides, so no two of their outputs overlap: one is a
         1x1 convolution to four phases (row, column) per pixel. Both are done at stride 4, and only
         the result is laid out at full size. CPU libraries run this in bfloat16, but transposed
         convolutions in float32 and slowly.
         """
-        up1, norm1, up2 = self.binarize[3], self.binarize[4], self.binarize[6]
+        up1, norm, up2 = self.binarize[3], self.binarize[4], self.binarize[6]
         assert isinstance(up1, nn.ConvTranspose2d)
         assert isinstance(up2, nn.ConvTranspose2d)
-        assert isinstance(norm1, nn.BatchNorm2d)
+        assert isinstance(norm, nn.BatchNorm2d)
         assert up1.bias is not None
         assert up2.bias is not None
-        assert norm1.running_mean is not None
-        assert norm1.running_var is not None
-        x = self.binarize[:3](features)
         # up1 with its BatchNorm folded in: (B, C, h, w) -> (B, 4 C, h, w), phases first.
-        scale = norm1.weight * torch.rsqrt(norm1.running_var + norm1.eps)
+        scale, shift = _scale_and_shift(norm)
         weight = up1.weight * scale[None, :, None, None]
-        bias = (up1.bias - norm1.running_mean) * scale + norm1.bias
+        bias = up1.bias * scale + shift
         channels = weight.shape[1]
         phases = weight.permute(2, 3, 1, 0).reshape(4 * channels, -1, 1, 1)
         x = F.relu(F.conv2d(x, phases, bias.repeat(4)))
@@ -211,6 +252,14 @@ class DBHead(nn.Module):
         # (B, row1, column1, row2, column2, h, w) -> (B, h, row1, row2, w, column1, column2)
         x = x.permute(0, 5, 1, 3, 6, 2, 4)
         return x.reshape(batch, 1, 4 * height, 4 * width)
+
+
+def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """A BatchNorm in evaluation mode as x * scale + shift, (C,) each."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    return scale, norm.bias - norm.running_mean * scale
 
 
 class DBNet(nn.Module):
@@ -233,4 +282,15 @@ class DBNet(nn.Module):
 
     def probability(self, images_B3HW: Tensor) -> Tensor:
         """The one map that inference needs, (B, 1, H, W); in evaluation mode only."""
-        return self.bbox_head.probability(self.neck(self.backbone(images_B3HW)))
+        levels = self.backbone(images_B3HW)
+        if not isinstance(self.neck, ASFFPNC) and _halve_exactly(levels):
+            return self.bbox_head.probability_of_split(*self.neck.split(levels))
+        return self.bbox_head.probability(self.neck(levels))
+
+
+def _halve_exactly(levels: tuple[Tensor, ...]) -> bool:
+    """Whether each level is twice as high and wide as the next, as for multiples of 32 pixels."""
+    return all(
+        (2 * coarse.shape[-2], 2 * coarse.shape[-1]) == tuple(fine.shape[-2:])
+        for fine, coarse in pairwise(levels)
+    )

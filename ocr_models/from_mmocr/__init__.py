@@ -60,9 +60,7 @@ def model_from_mmocr(config: Mapping[str, Any]) -> Spec:
     model = Section(config["model"], "model")
     family = model.type_name(FAMILIES)
     if family not in FROM_MMOCR:
-        raise ConfigError(
-            f"model.type is {family!r}; this version serves {', '.join(FROM_MMOCR)}"
-        )
+        raise ConfigError(f"model.type is {family!r}; this version serves {', '.join(FROM_MMOCR)}")
     try:
         return FROM_MMOCR[family](model, find_test_pipeline(config))
     except ConfigError:

@@ -2,8 +2,9 @@
 
 RoIAlign for rotated boxes (He et al., "Mask R-CNN", arXiv:1703.06870, section 3; Ma et al.,
 "Arbitrary-Oriented Scene Text Detection via Rotation Proposals", arXiv:1703.01086). Numbers are
-those of mmcv 1.7's ``RoIAlignRotated``: the centre of a pixel is at a whole number plus a half, a bin
-takes about one sample per pixel of its size, and samples more than a pixel outside count as 0.
+those of mmcv 1.7's ``RoIAlignRotated``: the centre of a pixel is at a whole number plus a half, a
+bin takes about one sample per pixel of its size, and samples more than a pixel outside count as
+0.
 
 Shapes: B images, C channels, N boxes, h x w bins of a box, S samples of a bin.
 """

@@ -30,7 +30,7 @@ def test_text_is_what_the_python_interface_says(
     assert main(["read", str(photo), *models]) == 0
     ocr = OCR(folders.detector, folders.recognizer, runtime=RuntimeOptions(kind="torch"))
     page = ocr.read(photo)
-    assert len(page.words) > 3
+    assert len(page.words) > 1
     assert capsys.readouterr().out == page.text + "\n"
 
 
@@ -118,7 +118,7 @@ def test_detector_or_recognizer_alone(folders: Folders, capsys: Capture, tmp_pat
     chain = ["--det", str(folders.chain), "--recog", str(folders.chain), "--runtime", "torch"]
     assert main(["read", photo, *chain, "--recog", "None"]) == 0
     boxes = capsys.readouterr().out.splitlines()
-    assert len(boxes) > 3
+    assert len(boxes) > 1
     assert all(len(line.split()) == 9 for line in boxes)
     draw = ["--draw", str(tmp_path)]
     assert main(["read", photo, *chain, "--det", "None", "--json", *draw]) == 0

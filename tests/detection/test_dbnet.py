@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ocr_models.detection.dbnet import ASFFPNC, DBNet, DBNetConfig, DBNetPPConfig
+from ocr_models.layers.doubled_conv import conv3x3_of_doubled
 from ocr_models.layers.light_resnet import LightResNetConfig
 from ocr_models.layers.resnet import ResNetConfig
 from ocr_models.runtime import RuntimeOptions, make_runtime
@@ -20,6 +22,10 @@ CONFIGS = {
     "resnet18": DBNetConfig(ResNetConfig(18, "caffe"), neck_channels=32),
     "resnet50, deformable, fused": DBNetPPConfig(DEFORMABLE, neck_channels=32),
 }
+
+# Even and odd numbers of pixels, and sizes whose levels do not halve exactly.
+DOUBLED = ((1, 3, 5, 7), (2, 8, 1, 1), (3, 1, 6, 1))
+IMAGES = ((2, 3, 64, 96), (1, 3, 32, 160), (1, 3, 72, 100), (1, 3, 65, 33))
 
 
 def trained(config: DBNetConfig) -> DBNet:
@@ -37,17 +43,29 @@ def trained(config: DBNetConfig) -> DBNet:
 
 
 def test_the_sweep_is_complete() -> None:
-    assert len(CONFIGS) == 4
+    assert (len(CONFIGS), len(DOUBLED), len(IMAGES)) == (4, 3, 4)
 
 
+@pytest.mark.parametrize("shape", DOUBLED)
+def test_convolution_of_a_doubled_map(shape: tuple[int, int, int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator, dtype=torch.float64)
+    weight = torch.randn(4, shape[1], 3, 3, generator=generator, dtype=torch.float64)
+    plain = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), weight, padding=1)
+    torch.testing.assert_close(conv3x3_of_doubled(x, weight), plain, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", IMAGES)
 @pytest.mark.parametrize("name", CONFIGS)
-def test_inference_gives_the_map_of_the_forward_pass(name: str) -> None:
+def test_inference_gives_the_map_of_the_forward_pass(
+    name: str, shape: tuple[int, int, int, int]
+) -> None:
     network = trained(CONFIGS[name])
-    images = torch.randn(2, 3, 64, 96)
+    images = torch.randn(shape)
     with torch.inference_mode():
         maps = network(images)
         probability = network.probability(images)
-    assert probability.shape == (2, 1, 64, 96)
+    assert probability.shape == maps.probability.shape
     torch.testing.assert_close(probability, maps.probability, atol=1e-5, rtol=0)
 
 

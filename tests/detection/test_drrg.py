@@ -82,7 +82,8 @@ def test_iou_is_that_of_shapely() -> None:
     for p, q in zip(map(Polygon, a), map(Polygon, b), strict=True):
         expected.append(p.intersection(q).area / p.union(q).area)
     assert 0.3 < np.mean(np.array(expected) > 0) < 0.9
-    np.testing.assert_allclose(quad_iou(a, b), expected, atol=1e-6)
+    # Rounded corners make slightly crooked parallelograms.
+    np.testing.assert_allclose(quad_iou(a, b), expected, atol=2e-4)
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (4, 0), (0, 4), (4, 4), (20, 0), (0, 20), (30, 0)])

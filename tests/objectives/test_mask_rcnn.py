@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ocr_models.detection.mask_rcnn import MASK_SIZE, MaskRCNN, MaskRCNNConfig, ProposalSettings
 from ocr_models.errors import ConfigError
+from ocr_models.layers.nms import box_iou
 from ocr_models.layers.resnet import ResNetConfig
 from ocr_models.mmocr_config import load_config
 from ocrserve.train.augment.pipeline import build_pipeline
@@ -327,6 +328,41 @@ def test_autocast_keeps_losses_in_float32() -> None:
     for name, loss in rounded.items():
         assert loss.dtype == torch.float32
         assert loss.item() == pytest.approx(exact[name].item(), rel=0.3)
+
+
+@pytest.mark.slow
+def test_two_pictures_are_learnt_by_heart() -> None:
+    """Training and both stages of inference agree on what boxes, classes and masks mean."""
+    torch.manual_seed(0)
+    # With few boxes looked at, those of the text weigh more, and a minute is enough.
+    objective = MaskRCNNObjective(
+        training(
+            proposals=ProposalSettings(500, 300),
+            anchor_sampler=BoxSampler(16, 0.5, add_gt_as_proposals=False),
+            box_sampler=BoxSampler(48, 0.25),
+        )
+    )
+    targets = objective.collate([scene(WORD), scene(SLANTED)])
+    pictures = torch.zeros(2, 3, HEIGHT, WIDTH)
+    for picture, truth in zip(pictures, targets, strict=True):
+        picture[:, truth.masks[0] > 0] = 2
+    model = MaskRCNN(replace(SMALL, channels=32, proposals=ProposalSettings(300, 100))).eval()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for _ in range(160):
+        optimizer.zero_grad()
+        torch.stack(list(objective.losses(model, pictures, targets).values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5)
+        optimizer.step()
+    for picture, truth in zip(pictures, targets, strict=True):
+        with torch.no_grad():
+            found = model.first_stage(picture[None])
+            boxes, scores, masks = model.second_stage(found, (HEIGHT, WIDTH))
+        assert scores[0] > 0.9
+        assert (scores[1:] < 0.5).all()
+        assert box_iou(boxes[:1], truth.boxes).item() > 0.75
+        wanted = mask_targets(truth.masks, torch.tensor([0]), boxes[:1])[0] > 0
+        drawn = masks[0] > 0.5
+        assert (wanted & drawn).sum() / (wanted | drawn).sum() > 0.75
 
 
 # --- settings from the config ------------------------------------------------------------------

@@ -14,16 +14,19 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
 
 from ..progress import progress
 from .fonts import find_fonts
+from .photos import find_photos
 from .scenes import SceneRenderConfig, SceneRenderer, SceneWord
 
 JPEG_QUALITY = 95
+
+Style = Literal["plain", "street"]
 
 
 def export_scenes(
@@ -35,6 +38,7 @@ def export_scenes(
     seed: int = 0,
     fonts: str = "all",
     processes: int = 1,
+    style: Style = "plain",
 ) -> Path:
     """Renders ``count`` scenes into ``folder/imgs`` and ``folder/instances_SPLIT.json``.
 
@@ -48,12 +52,14 @@ def export_scenes(
         seed: of the first scene; the next ones count up.
         fonts: ``"all"``, ``"debian"`` or ``"pip"``.
         processes: that draw at the same time.
+        style: ``"plain"``, procedural backgrounds; ``"street"``, mostly photographs
+            (``photos.PHOTO_PACKAGES``), with smaller boards and some scenes in poor light.
 
     Returns:
         The json's path.
     """
     (folder / "imgs").mkdir(parents=True, exist_ok=True)
-    draw = partial(_draw, folder, split, size, fonts)
+    draw = partial(_draw, folder, split, size, fonts, style)
     seeds = range(seed, seed + count)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -73,9 +79,9 @@ def export_scenes(
 
 
 def _draw(
-    folder: Path, split: str, size: tuple[int, int], fonts: str, seed: int
+    folder: Path, split: str, size: tuple[int, int], fonts: str, style: Style, seed: int
 ) -> tuple[str, list[dict[str, Any]]]:
-    scene = _renderer(split, size, fonts).render(seed)
+    scene = _renderer(split, size, fonts, style).render(seed)
     name = f"{split}_{seed:06d}.jpg"
     cv2.imwrite(str(folder / "imgs" / name), scene.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return name, [_annotation(word) for word in scene.words]
@@ -97,11 +103,14 @@ def _annotation(word: SceneWord) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _renderer(split: str, size: tuple[int, int], fonts: str) -> SceneRenderer:
+def _renderer(split: str, size: tuple[int, int], fonts: str, style: Style) -> SceneRenderer:
     """One per process: it caches glyphs and textures."""
     cv2.setNumThreads(1)
     found = find_fonts(fonts, split)  # type: ignore[arg-type]
-    return SceneRenderer(found, SceneRenderConfig(size=size))
+    if style == "plain":
+        return SceneRenderer(found, SceneRenderConfig(size=size))
+    config = SceneRenderConfig(size=size, smallest_panel_ratio=0.09, dark_ratio=0.2)
+    return SceneRenderer(found, config, find_photos(split))  # type: ignore[arg-type]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -115,6 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(640, 640), metavar=("H", "W"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fonts", choices=("all", "debian", "pip"), default="all")
+    parser.add_argument("--style", choices=get_args(Style), default="plain")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)
     if options.count < 1:
@@ -127,6 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
         seed=options.seed,
         fonts=options.fonts,
         processes=options.processes,
+        style=options.style,
     )
     print(path)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,6 +26,7 @@ from .fonts import FontFace
 from .geometry import apply_homography, outline_height, quad_to_quad, rectangle, translation
 from .lettering import Lettering
 from .panels import PANEL_KINDS, Panel, PanelPainter
+from .photos import photo_window
 from .words import group_by_family
 
 _OCCUPANCY_STEP_PX = 4
@@ -73,6 +75,9 @@ class SceneRenderConfig:
         empty_ratio: share of scenes without any text.
         min_height_px: words lower than this are marked ``ignore``.
         max_difficulty: 0 (no damage) to 1.
+        smallest_panel_ratio: width of the smallest boards, as a part of the image's shorter side.
+        dark_ratio: share of scenes taken in poor light: dim, soft and noisy.
+        photo_ratio: share of scenes in front of a photograph, where photographs are given.
     """
 
     size: tuple[int, int] = (640, 640)
@@ -80,6 +85,9 @@ class SceneRenderConfig:
     empty_ratio: float = 0.02
     min_height_px: float = 8.0
     max_difficulty: float = 1.0
+    smallest_panel_ratio: float = 0.2
+    dark_ratio: float = 0.0
+    photo_ratio: float = 0.7
     corpus: CorpusConfig = field(default_factory=_corpus)
 
     def __post_init__(self) -> None:
@@ -89,13 +97,33 @@ class SceneRenderConfig:
             raise ConfigError(f"max_panels is {self.max_panels}; it must be at least 2")
         if not 0 <= self.max_difficulty <= 1:
             raise ConfigError(f"max_difficulty is {self.max_difficulty}; it must be in 0..1")
+        if not 0.05 <= self.smallest_panel_ratio <= 0.9:
+            raise ConfigError(
+                f"smallest_panel_ratio is {self.smallest_panel_ratio}; it must be in 0.05..0.9"
+            )
+        for name in ("dark_ratio", "photo_ratio"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be in 0..1")
 
 
 class SceneRenderer:
-    """Draws ``SceneSample`` from fonts, a configuration and a seed: same input, same bytes."""
+    """Draws ``SceneSample`` from fonts, a configuration and a seed: same input, same bytes.
 
-    def __init__(self, fonts: Sequence[FontFace], config: SceneRenderConfig | None = None) -> None:
+    Args:
+        fonts: to write with.
+        config: how scenes look.
+        photos: pictures without writing to use as backgrounds, see ``find_photos``; none: all
+            backgrounds are procedural.
+    """
+
+    def __init__(
+        self,
+        fonts: Sequence[FontFace],
+        config: SceneRenderConfig | None = None,
+        photos: Sequence[Path] = (),
+    ) -> None:
         self.config = config if config is not None else SceneRenderConfig()
+        self._photos = tuple(photos)
         self._painter = PanelPainter(
             group_by_family(fonts), Corpus(self.config.corpus), Lettering()
         )
@@ -104,7 +132,7 @@ class SceneRenderer:
         """Draw one scene."""
         rng = np.random.default_rng(seed)
         height, width = self.config.size
-        canvas = _background(rng, width, height)
+        canvas = self._background(rng, width, height)
         words: list[SceneWord] = []
         if rng.random() >= self.config.empty_ratio:
             occupied = np.zeros(
@@ -112,8 +140,19 @@ class SceneRenderer:
             )
             for _ in range(int(rng.integers(2, self.config.max_panels + 1))):
                 words.extend(self._add_panel(rng, canvas, occupied))
+        if self.config.dark_ratio > 0 and rng.random() < self.config.dark_ratio:
+            canvas = _poor_light(rng, canvas)
         image = _photograph(rng, canvas, self.config.max_difficulty * rng.random())
         return SceneSample(image, tuple(words))
+
+    def _background(self, rng: np.random.Generator, width: int, height: int) -> NDArray[np.float32]:
+        # Nothing is drawn from the generator without photographs: old seeds keep their scenes.
+        if not self._photos or rng.random() >= self.config.photo_ratio:
+            return _background(rng, width, height)
+        canvas = photo_window(rng, self._photos, width, height)
+        if rng.random() < 0.5:
+            draw_distractors(rng, canvas, int(rng.integers(1, 5)))
+        return canvas
 
     def _add_panel(
         self, rng: np.random.Generator, canvas: NDArray[np.float32], occupied: NDArray[np.uint8]
@@ -122,9 +161,10 @@ class SceneRenderer:
         height, width = canvas.shape[:2]
         kind = _pick_kind(rng)
         largest = min(height, width)
+        smallest = math.log(self.config.smallest_panel_ratio)
         for attempt in range(_PLACING_ATTEMPTS):
             shrink = 0.88**attempt
-            wide = largest * math.exp(rng.uniform(math.log(0.2), math.log(0.98))) * shrink
+            wide = largest * math.exp(rng.uniform(smallest, math.log(0.98))) * shrink
             aspect = _aspect(rng, kind)
             panel_width = int(min(wide, 1.2 * width))
             panel_height = int(np.clip(wide * aspect, 14, 1.2 * height))
@@ -336,6 +376,14 @@ def _surface(rng: np.random.Generator, canvas: NDArray[np.float32]) -> None:
     wide, tall = int(width * rng.uniform(0.2, 1)), int(height * rng.uniform(0.2, 0.8))
     x, y = int((width - wide) * rng.random()), int((height - tall) * rng.random())
     canvas[y : y + tall, x : x + wide] = texture_window(rng, wide, tall, far=rng.random() < 0.4)
+
+
+def _poor_light(rng: np.random.Generator, canvas: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Dusk or a dim room: little light, a slow lens, a noisy sensor."""
+    np.clip(canvas, 0, 255, out=canvas)
+    dim = canvas * np.float32(rng.uniform(0.2, 0.55)) + np.float32(rng.uniform(0, 20))
+    soft = damage.gaussian_blur(dim, rng.uniform(0.4, 1.3))
+    return damage.add_noise(rng, soft, rng.uniform(2, 8))
 
 
 def _photograph(

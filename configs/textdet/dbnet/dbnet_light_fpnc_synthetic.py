@@ -17,7 +17,7 @@ model = dict(
         in_channels=64,
         loss=dict(type='DBLoss', alpha=5.0, beta=10.0, bbce_loss=True),
         postprocessor=dict(
-            type='DBPostprocessor', text_repr_type='quad', mask_thr=0.4, min_text_score=0.5,
+            type='DBPostprocessor', text_repr_type='quad', mask_thr=0.4, min_text_score=0.6,
             unclip_ratio=1.9)),
     train_cfg=None,
     test_cfg=None)
