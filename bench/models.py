@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from ocr_models.bundle import write_bundle
-from ocr_models.detection.dbnet import DBNet
+from ocr_models.detection.families import build_network
 from ocr_models.from_mmocr import model_from_mmocr
 from ocr_models.images import read_image
 from ocr_models.mmocr_config import load_config
@@ -102,4 +102,4 @@ def jpeg(image: np.ndarray) -> bytes:
 
 
 def _network(spec: DetectorSpec | RecognizerSpec) -> nn.Module:
-    return DBNet(spec.network) if isinstance(spec, DetectorSpec) else CRNN(spec.network)
+    return build_network(spec.network) if isinstance(spec, DetectorSpec) else CRNN(spec.network)

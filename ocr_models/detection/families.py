@@ -103,7 +103,7 @@ def _mask_rcnn(
     outputs: Outputs, config: MaskRCNNPostprocessing, prepared: DetectionInput
 ) -> list[Boundary]:
     boxes, scores, masks = outputs
-    boxes = boxes / prepared.scale_factor
+    boxes = (boxes / prepared.scale_factor).astype(np.float32)
     return mask_rcnn_boundaries(boxes, scores, masks, prepared.original_shape, config)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -135,23 +134,6 @@ def test_impossible_settings_are_refused(
     for step in ("PANetTargets", "PSENetTargets"):
         with pytest.raises(ConfigError, match=message):
             build_pipeline([{"type": step, "shrink_ratio": ratios, "max_shrink": max_shrink}])
-
-
-def test_targets_are_fast_enough_for_training() -> None:
-    """60 words and 7 kernels on 640 x 640; the bound leaves room for slower machines."""
-    rng = np.random.default_rng(3)
-    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    outlines = [
-        corners * (rng.uniform(15, 80), rng.uniform(5, 20)) + rng.uniform(0, 640, 2)
-        for _ in range(60)
-    ]
-    config = KernelTargets((1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4))
-    seconds = []
-    for _ in range(5):
-        start = time.process_time()
-        make_targets(outlines, [], 640, 640, config)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.1
 
 
 def test_maps_are_drawn_after_all_geometry() -> None:

@@ -318,9 +318,9 @@ class FCELoss(nn.Module):
     def _curves(self, coefficients_NR: Tensor) -> Tensor:
         """Points of the series, (2, N, S): x, then y."""
         degree, samples = self.fourier_degree, self.config.num_sample
-        options = {"dtype": torch.float32, "device": coefficients_NR.device}
-        frequencies = torch.arange(-degree, degree + 1, **options)
-        steps = torch.arange(samples, **options)
+        device = coefficients_NR.device
+        frequencies = torch.arange(-degree, degree + 1, dtype=torch.float32, device=device)
+        steps = torch.arange(samples, dtype=torch.float32, device=device)
         angles = 2 * math.pi / samples * torch.outer(frequencies, steps)  # (C, S)
         cos, sin = torch.cos(angles), torch.sin(angles)
         real, imaginary = coefficients_NR.chunk(2, dim=1)
