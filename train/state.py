@@ -19,6 +19,7 @@ from ocr_models.spec import to_json_dict
 from . import checkpoints, distributed
 from .data.loader import BatchPlan
 from .ema import WeightAverage
+from .frozen import FrozenParts
 from .initial_weights import start_backbone, start_from
 from .optimizers import build_optimizer
 from .settings import TrainSettings
@@ -80,6 +81,8 @@ class TrainingState:
         self.network = task.network.to(device=device)
         self.memory_format = best_memory_format(self.network)
         self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.frozen = FrozenParts(self.network, config.get("model") or {})
+        self.frozen.freeze()
         self.average = (
             WeightAverage(self.network, settings.ema_momentum)
             if settings.ema_momentum is not None

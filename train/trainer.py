@@ -217,6 +217,7 @@ class _Run:
         cv2.setNumThreads(0)
         state, progress = self.state, self.state.progress
         state.network.train()
+        state.frozen.stay()
         losses_of = self._parallel(_Losses(self.task, self.settings.precision))
         batches = self._batches(log)
         clock = IntervalClock()
