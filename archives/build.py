@@ -2,11 +2,12 @@
 
 A model comes as
 
-* a model folder (``model.json`` and safetensors), which may hold a detector, a recogniser or both,
+* a model folder (``model.json`` and safetensors), which may hold several models,
 * a checkpoint of ours, which knows its own architecture, or
 * an MMOCR config and a checkpoint.
 
-One model makes a detection or recognition archive, a detector and a recogniser make a chain.
+One model makes an archive of its own task (detection, recognition, kie or ner); a detector and a
+recogniser make a chain, which an extractor of key information may join.
 """
 
 from __future__ import annotations
@@ -14,18 +15,34 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from torch import Tensor
 
-from ocr_models.bundle import Bundle, Task, load_predictor, read_bundle, task_of, write_bundle
+from ocr_models.bundle import (
+    ROLES,
+    Bundle,
+    Model,
+    Task,
+    load_predictor,
+    read_bundle,
+    task_of,
+    write_bundle,
+)
 from ocr_models.errors import ConfigError
 from ocr_models.from_mmocr import model_from_mmocr
 from ocr_models.images import ImageLimits
 from ocr_models.mmocr_config import load_config
 from ocr_models.runtime import RuntimeOptions
-from ocr_models.spec import DetectorSpec, RecognizerSpec, from_json_dict
+from ocr_models.spec import (
+    DetectorSpec,
+    KieSpec,
+    NerSpec,
+    RecognizerSpec,
+    Spec,
+    from_json_dict,
+)
 from ocr_models.weights import Checkpoint, load_checkpoint, read_safetensors
 from ocrserve import __version__
 
@@ -52,15 +69,23 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class LoadedModels:
-    """Specs and weights; at least one of the two."""
+    """Specs and weights by role; at least one of them."""
 
     detector: tuple[DetectorSpec, Mapping[str, Tensor]] | None = None
     recognizer: tuple[RecognizerSpec, Mapping[str, Tensor]] | None = None
+    extractor: tuple[KieSpec, Mapping[str, Tensor]] | None = None
+    entity_recognizer: tuple[NerSpec, Mapping[str, Tensor]] | None = None
+
+    @property
+    def by_role(self) -> dict[str, Model]:
+        """The models that are there."""
+        named = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {role: model for role, model in named.items() if model is not None}
 
     @property
     def task(self) -> Task:
         """The task they make together."""
-        return task_of(self.detector is not None, self.recognizer is not None)
+        return task_of(self.by_role)
 
 
 def build_archive(
@@ -79,7 +104,7 @@ def build_archive(
     exists is one that loads. Nothing of a source is executed.
 
     Args:
-        sources: one model, or a detector and a recogniser, in any order.
+        sources: one model, or those of a chain, in any order.
         output_folder: made when missing.
         model_name: name in TorchServe and of the file.
         model_version: for TorchServe.
@@ -117,6 +142,8 @@ def build_bundle(models: LoadedModels, folder: Path, limits: ImageLimits | None 
         created_by=CREATED_BY,
         detector=models.detector,
         recognizer=models.recognizer,
+        extractor=models.extractor,
+        entity_recognizer=models.entity_recognizer,
         limits=limits,
     )
     load_predictor(bundle, RuntimeOptions(kind="torch", device="cpu"))
@@ -133,20 +160,16 @@ def load_models(sources: Sequence[ModelSource]) -> LoadedModels:
         raise ConfigError(
             "give a model: a checkpoint, a config and a checkpoint, or a model folder"
         )
-    together = LoadedModels()
+    together: dict[str, Model] = {}
     for source in sources:
-        loaded = load_source(source)
-        for role in ("detector", "recognizer"):
-            if getattr(loaded, role) is not None and getattr(together, role) is not None:
+        for role, model in load_source(source).by_role.items():
+            if role in together:
                 raise ConfigError(
                     f"two {role}s were given, the second is {source.weights}; an archive holds one "
-                    "detector, one recogniser, or one of each"
+                    "detector, one recogniser, one extractor (kie), or a chain of them"
                 )
-        together = LoadedModels(
-            detector=loaded.detector or together.detector,
-            recognizer=loaded.recognizer or together.recognizer,
-        )
-    return together
+            together[role] = model
+    return _models(together)
 
 
 def load_source(source: ModelSource) -> LoadedModels:
@@ -158,12 +181,10 @@ def load_source(source: ModelSource) -> LoadedModels:
         spec = model_from_mmocr(load_config(source.config, source.options))
     else:
         spec = stored_spec(checkpoint, source.weights)
-    if isinstance(spec, DetectorSpec):
-        return LoadedModels(detector=(spec, checkpoint.state_dict))
-    return LoadedModels(recognizer=(spec, checkpoint.state_dict))
+    return _models({ROLES[type(spec)]: (spec, checkpoint.state_dict)})
 
 
-def stored_spec(checkpoint: Checkpoint, path: Path) -> DetectorSpec | RecognizerSpec:
+def stored_spec(checkpoint: Checkpoint, path: Path) -> Spec:
     """What one of our own checkpoints says about its model (the trainer writes it as JSON).
 
     Raises:
@@ -177,9 +198,9 @@ def stored_spec(checkpoint: Checkpoint, path: Path) -> DetectorSpec | Recognizer
         )
     try:
         stored = json.loads(text)
-        if isinstance(stored, dict) and stored.get("kind") == DetectorSpec.__name__:
-            return from_json_dict(DetectorSpec, stored)
-        return from_json_dict(RecognizerSpec, stored)
+        kind = stored.get("kind") if isinstance(stored, dict) else None
+        classes = {cls.__name__: cls for cls in ROLES}
+        return from_json_dict(classes.get(str(kind), RecognizerSpec), stored)
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
 
@@ -190,11 +211,13 @@ def _from_folder(source: ModelSource) -> LoadedModels:
             f"{source.weights} is a model folder, which has its own config; give it alone"
         )
     bundle = read_bundle(source.weights)
-    detector = recognizer = None
-    for role, entry in bundle.manifest.entries.items():
-        state = read_safetensors(bundle.weights_path(role))
-        if isinstance(entry.spec, DetectorSpec):
-            detector = (entry.spec, state)
-        else:
-            recognizer = (entry.spec, state)
-    return LoadedModels(detector, recognizer)
+    return _models(
+        {
+            role: (entry.spec, read_safetensors(bundle.weights_path(role)))
+            for role, entry in bundle.manifest.entries.items()
+        }
+    )
+
+
+def _models(by_role: Mapping[str, Model]) -> LoadedModels:
+    return LoadedModels(**by_role)  # type: ignore[arg-type]  # ROLES pairs them with their specs

@@ -7,7 +7,8 @@ An installed ocrserve is hidden, so an archive that needs one fails here and not
 Standard input is one JSON object: ``{"folder", "paths", "images"}`` (folder of the archive,
 import paths, image files). Standard output ends with one JSON line: ``{"modules", "describe",
 "answers", "batch"}``, where each answer is ``{"status", "content_type", "body"}``, ``answers`` has
-the images one by one and ``batch`` all of them at once after a request that is not an image.
+the images one by one and ``batch`` all of them at once after a request that is not an image. Texts
+take the place of images where the archive reads texts.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+NEITHER_IMAGE_NOR_TEXT = b"not an image, and not UTF-8: \xff"
 
 
 class HideOcrserve(importlib.abc.MetaPathFinder):
@@ -96,7 +99,7 @@ def main() -> None:
         "modules": _foreign_modules(folder),
         "describe": json.loads(described[0]["body"]),
         "answers": [_ask(module, folder, [image], [{}])[0] for image in images],
-        "batch": _ask(module, folder, [b"not an image", *images], [{}] * (len(images) + 1)),
+        "batch": _ask(module, folder, [NEITHER_IMAGE_NOR_TEXT, *images], [{}] * (len(images) + 1)),
     }
     answer_stream.write(json.dumps(answer))
     answer_stream.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 import yaml
 
 from ocr_models.bundle import TASKS, Task
+from ocr_models.entities import EntityOptions
 from ocr_models.errors import ConfigError
 from ocr_models.images import ImageLimits
 from ocr_models.ocr import OcrOptions
@@ -105,7 +106,7 @@ class ModelConfig:
 
 def default_model_config(task: Task) -> ModelConfig:
     """What an archive gets when nothing is given."""
-    if task == "recognition":
+    if task in ("recognition", "ner"):
         return ModelConfig(batch_size=16)
     return ModelConfig()
 
@@ -168,7 +169,9 @@ def settings_table() -> str:
     chain = OcrOptions()
     effective = {
         **vars(ImageLimits()),
+        **vars(EntityOptions()),
         "min_score": chain.min_text_score,
+        "min_probability": chain.min_text_probability,
         "min_box_score": chain.min_box_score,
         "max_crops": chain.max_crops,
         "merge_lines": chain.merge_lines,

@@ -49,6 +49,7 @@ SHARED_HANDLER_FILES = (
     "cores.py",
     "metrics.py",
     "options.py",
+    "texts.py",
 )
 CODE_SUFFIXES = (".py", ".txt", ".typed")
 

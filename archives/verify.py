@@ -7,6 +7,7 @@ number.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import math
@@ -26,12 +27,13 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from ocr_models.bundle import Bundle, Predictor, Task, load_predictor, read_bundle
+from ocr_models.bundle import Bundle, Task, read_bundle
 from ocr_models.errors import ConfigError, OcrError
-from ocr_models.images import decode_image
 from ocrserve.handlers.base import Handler
 from ocrserve.handlers.cores import worker_threads
 from ocrserve.handlers.detection import DetectionHandler
+from ocrserve.handlers.kie import KieHandler
+from ocrserve.handlers.ner import NerHandler
 from ocrserve.handlers.ocr import OCRHandler
 from ocrserve.handlers.recognition import RecognitionHandler
 
@@ -43,7 +45,14 @@ HANDLERS: dict[Task, type[Handler]] = {
     "detection": DetectionHandler,
     "recognition": RecognitionHandler,
     "ocr": OCRHandler,
+    "kie": KieHandler,
+    "ner": NerHandler,
 }
+SAMPLE_TEXTS = (
+    "Ann Lee met Bob in Rome.",
+    "The 3 offices of Nord & Sons are in Oslo, Bergen and New York City.",
+    "a",
+)
 PROCESS_TIMEOUT_S = 600.0
 REQUEST_TIMEOUT_S = 120.0
 
@@ -54,7 +63,7 @@ class VerificationError(OcrError):
 
 @dataclass(frozen=True)
 class Comparison:
-    """One image.
+    """One image (or text).
 
     Args:
         image: file name.
@@ -91,17 +100,14 @@ class Report:
 class LocalModel:
     """The local side of a comparison: the same model and options, without a server."""
 
-    predictor: Predictor
     handler: Handler
     bundle: Bundle
     model_name: str
     max_workers: int
 
-    def answer(self, image: bytes) -> dict[str, object]:
-        """What a server should answer to ``image``, which must be a good one."""
-        limits = self.handler.options.image_limits(self.bundle.manifest.limits)
-        results: Sequence[Any] = self.predictor.predict([decode_image(image, limits)])
-        answer = self.handler.answer(results[0])
+    def answer(self, body: bytes) -> dict[str, object]:
+        """What a server should answer to a raw body, which must be a good one."""
+        answer = self.handler.answer_to(body)
         return json.loads(json.dumps(answer, allow_nan=False))
 
 
@@ -110,7 +116,8 @@ def verify_archive(path: Path, images: Sequence[Path] = (), *, tolerance: float 
 
     Args:
         path: a ``.mar`` file made by ``ocrserve convert``.
-        images: what to try it on; a few drawn words when none are given.
+        images: files to try it on: images, requests as JSON (kie), texts (ner); a few drawn words
+            or short texts when none are given.
         tolerance: largest difference between numbers that counts as equal, in pixels or scores.
 
     Raises:
@@ -122,7 +129,7 @@ def verify_archive(path: Path, images: Sequence[Path] = (), *, tolerance: float 
         folder.mkdir()
         local = _open_archive(path, folder)
         if not images:
-            images = write_sample_images(Path(scratch))
+            images = write_samples(Path(scratch), local)
         outcome = _run_isolated(folder, images, threads=_threads(local))
         _check_manners(outcome, len(images))
         comparisons = []
@@ -216,6 +223,20 @@ def compare_answers(
     return worst, problems
 
 
+def write_samples(folder: Path, local: LocalModel) -> list[Path]:
+    """Files that a model of this kind can answer to."""
+    task = local.bundle.manifest.task
+    if task == "kie":
+        return [write_sample_page(image) for image in write_sample_images(folder)]
+    if task != "ner":
+        return write_sample_images(folder)
+    longest = int(str(local.handler.limits()["max_characters"]))
+    paths = [folder / f"sample-{i}.txt" for i in range(len(SAMPLE_TEXTS))]
+    for path, text in zip(paths, SAMPLE_TEXTS, strict=True):
+        path.write_text(text[:longest], encoding="utf-8")
+    return paths
+
+
 def write_sample_images(folder: Path) -> list[Path]:
     """Three drawn images: two words on white, one on grey, a small crop."""
     paths = []
@@ -233,6 +254,20 @@ def write_sample_images(folder: Path) -> list[Path]:
         cv2.imwrite(str(path), image)
         paths.append(path)
     return paths
+
+
+def write_sample_page(image: Path) -> Path:
+    """A request about two words of a picture, beside it."""
+    page = {
+        "image": base64.b64encode(image.read_bytes()).decode(),
+        "words": [
+            {"box": [5, 6, 60, 6, 60, 20, 5, 20], "text": "Total"},
+            {"box": [80, 8, 140, 6, 140, 30, 80, 30], "text": "12.50"},
+        ],
+    }
+    path = image.with_suffix(".json")
+    path.write_text(json.dumps(page), encoding="utf-8")
+    return path
 
 
 def prediction_url(url: str, model_name: str) -> str:
@@ -274,16 +309,10 @@ def _open_archive(path: Path, folder: Path) -> LocalModel:
 
 
 def _local_model(bundle: Bundle, config: ModelConfig, model_name: str) -> LocalModel:
-    task = bundle.manifest.task
-    handler = HANDLERS[task]()
-    handler.options = config.handler
+    handler = HANDLERS[bundle.manifest.task]()
     threads = worker_threads(config.handler.threads, config.max_workers)
-    predictor = load_predictor(
-        bundle,
-        config.handler.runtime_options(device="cpu", threads=threads),
-        config.handler.ocr_options() if task == "ocr" else None,
-    )
-    return LocalModel(predictor, handler, bundle, model_name, config.max_workers)
+    handler.adopt(bundle, config.handler, device="cpu", threads=threads)
+    return LocalModel(handler, bundle, model_name, config.max_workers)
 
 
 def _threads(local: LocalModel) -> int:

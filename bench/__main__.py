@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import predict, serving
+from . import postprocess, predict, serving, targets
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +18,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     write = [] if options.write is None else ["--write", str(options.write)]
-    return predict.main(write) or serving.main(["--layouts", *write])
+    return (
+        predict.main(write)
+        or postprocess.main(write)
+        or targets.main(write)
+        or serving.main(["--layouts", *write])
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from ocr_models.detection.families import build_network
 from ocr_models.from_mmocr import model_from_mmocr
 from ocr_models.images import read_image
 from ocr_models.mmocr_config import load_config
-from ocr_models.recognition.crnn import CRNN
+from ocr_models.recognition.families import build_network as build_recognizer
 from ocr_models.spec import DetectorSpec, RecognizerSpec
 from ocrserve.archives.build import ModelSource, load_source
 from ocrserve.model_names import DEFAULT_FOLDERS
@@ -77,6 +77,7 @@ def load_model(name: str) -> Model:
         spec, state = found
         return Model(name, spec, state, trained=True)
     configured = model_from_mmocr(load_config(ROOT / "configs" / CONFIGS[name]))
+    assert isinstance(configured, DetectorSpec | RecognizerSpec), "CONFIGS names no others"
     network = _network(configured)
     formulas.fill(network, 7)
     return Model(name, configured, network.state_dict(), trained=False)
@@ -102,4 +103,6 @@ def jpeg(image: np.ndarray) -> bytes:
 
 
 def _network(spec: DetectorSpec | RecognizerSpec) -> nn.Module:
-    return build_network(spec.network) if isinstance(spec, DetectorSpec) else CRNN(spec.network)
+    if isinstance(spec, DetectorSpec):
+        return build_network(spec.network)
+    return build_recognizer(spec.network)

@@ -1,4 +1,4 @@
-"""What every handler does; the three tasks differ only in how a result becomes an answer.
+"""What every handler does; tasks differ in what a request carries and how a result is told.
 
 TorchServe calls ``handle(None, context)`` once per worker, then ``handle(rows, context)`` with one
 row per request of a batch. Three of its habits shape this file:
@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import cv2
-import numpy as np
 import torch
 
 from ocr_models.bundle import Bundle, Predictor, Task, load_predictor, read_bundle
@@ -56,7 +55,19 @@ class Handler(abc.ABC, Generic[Result]):
 
     @abc.abstractmethod
     def count(self, answer: Mapping[str, Any]) -> int:
-        """How many words (or boundaries) an answer holds."""
+        """How many words (boundaries, entities) an answer holds."""
+
+    def decode(self, row: Mapping[str, Any], headers: Mapping[str, object]) -> Any:
+        """What one request carries, as the predictor takes it: an image, unless a task differs.
+
+        Raises:
+            InputError: nothing usable.
+        """
+        return decode_image(image_bytes(row, headers, self._limits.max_bytes), self._limits)
+
+    def limits(self) -> dict[str, object]:
+        """Limits of one request, for people."""
+        return {"max_bytes": self._limits.max_bytes, "max_pixels": self._limits.max_pixels}
 
     def initialize(self, context: Any) -> None:
         """Loads the model folder that the archive carries, and predicts once.
@@ -66,24 +77,33 @@ class Handler(abc.ABC, Generic[Result]):
         """
         folder = Path(context.system_properties["model_dir"])
         serving = context.model_yaml_config or {}
-        self.options = parse_options(serving.get("handler"), self.task)
-        self._bundle = read_bundle(folder)
-        if self._bundle.manifest.task != self.task:
+        options = parse_options(serving.get("handler"), self.task)
+        bundle = read_bundle(folder)
+        if bundle.manifest.task != self.task:
             raise ConfigError(
-                f"the archive holds a model for {self._bundle.manifest.task}, its handler is for "
+                f"the archive holds a model for {bundle.manifest.task}, its handler is for "
                 f"{self.task}; build the archive again with ocrserve convert"
             )
-        self._limits = self.options.image_limits(self._bundle.manifest.limits)
-        threads = worker_threads(self.options.threads, serving.get("maxWorkers"))
+        threads = worker_threads(options.threads, serving.get("maxWorkers"))
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
         device = worker_device(context.system_properties.get("gpu_id"))
+        self.adopt(bundle, options, device=device, threads=threads).warm_up()
+
+    def adopt(
+        self, bundle: Bundle, options: HandlerOptions, *, device: str, threads: int
+    ) -> Predictor:
+        """Takes over a checked model folder and returns its predictor."""
+        self.options = options
+        self._bundle = bundle
+        self._limits = options.image_limits(bundle.manifest.limits)
         self._predictor = load_predictor(
-            self._bundle,
-            self.options.runtime_options(device=device, threads=threads),
-            self.options.ocr_options() if self.task == "ocr" else None,
+            bundle,
+            options.runtime_options(device=device, threads=threads),
+            options.ocr_options() if self.task == "ocr" else None,
+            options.entity_options() if self.task == "ner" else None,
         )
-        self._predictor.warm_up()
+        return self._predictor
 
     def handle(self, rows: Sequence[Mapping[str, Any]], context: Any) -> list[bytes]:
         """Answers one batch: a JSON body per row, in order."""
@@ -93,18 +113,18 @@ class Handler(abc.ABC, Generic[Result]):
         clock = StageClock()
         recorder = BatchMetrics(context)
         answers: list[bytes] = [b""] * len(rows)
-        images: dict[int, np.ndarray] = {}
+        items: dict[int, Any] = {}
         for index, row in enumerate(rows):
             try:
                 with clock.stage("decode"):
-                    images[index] = self._image(row, context.get_all_request_header(index))
+                    items[index] = self.decode(row, context.get_all_request_header(index))
             except InputError as error:
                 answers[index] = self._refuse(context, index, error)
                 recorder.count(metrics.REFUSED, 1, reason=error.kind)
             except Exception as error:
                 answers[index] = self._fail(context, index, error)
                 recorder.count(metrics.FAILED, 1)
-        for index, result in zip(images, self._predict(list(images.values()), clock), strict=True):
+        for index, result in zip(items, self._predict(list(items.values()), clock), strict=True):
             try:
                 if isinstance(result, InputError):
                     answers[index] = self._refuse(context, index, result)
@@ -119,9 +139,18 @@ class Handler(abc.ABC, Generic[Result]):
             except Exception as error:
                 answers[index] = self._fail(context, index, error)
                 recorder.count(metrics.FAILED, 1)
-        stages = clock.seconds if images else {"decode": clock.seconds["decode"]}
+        stages = clock.seconds if items else {"decode": clock.seconds["decode"]}
         recorder.observe(stages, time.perf_counter() - started)
         return answers
+
+    def answer_to(self, body: bytes) -> dict[str, object]:
+        """The answer to one raw body, without a server.
+
+        Raises:
+            InputError: it is not a good one.
+        """
+        (result,) = self._run([self.decode({"body": body}, {})], StageClock())
+        return self.answer(result)
 
     def describe(self) -> dict[str, object]:
         """What ``GET /models/NAME?customized=true`` tells about this archive."""
@@ -130,40 +159,32 @@ class Handler(abc.ABC, Generic[Result]):
         options = vars(self.options)
         return {
             **self._bundle.describe(),
-            "limits": {
-                "max_bytes": self._limits.max_bytes,
-                "max_pixels": self._limits.max_pixels,
-            },
+            "limits": self.limits(),
             "options": {name: value for name, value in options.items() if value is not None},
             "threads": torch.get_num_threads(),
             "runtime": self._predictor.runtime_name,
         }
 
-    def _image(self, row: Mapping[str, Any], headers: Mapping[str, object]) -> np.ndarray:
-        data = image_bytes(row, headers, self._limits.max_bytes)
-        return decode_image(data, self._limits)
-
-    def _predict(
-        self, images: Sequence[np.ndarray], clock: StageClock
-    ) -> Sequence[Result | Exception]:
-        """One result or exception per image; an image that fails does not fail its neighbours."""
-        if not images:
+    def _predict(self, items: Sequence[Any], clock: StageClock) -> Sequence[Result | Exception]:
+        """One result or exception per item; an item that fails does not fail its neighbours."""
+        if not items:
             return []
         try:
-            return self._run(images, clock)
+            return self._run(items, clock)
         except Exception as error:
-            if len(images) == 1:
+            if len(items) == 1:
                 return [error]
-            logger.warning(
-                "a batch of %d images failed (%r); trying them one by one", len(images), error
-            )
-        return [result for image in images for result in self._predict([image], clock)]
+            if not isinstance(error, InputError):
+                logger.warning(
+                    "a batch of %d items failed (%r); trying them one by one", len(items), error
+                )
+        return [result for item in items for result in self._predict([item], clock)]
 
-    def _run(self, images: Sequence[np.ndarray], clock: StageClock) -> Sequence[Result]:
+    def _run(self, items: Sequence[Any], clock: StageClock) -> Sequence[Result]:
         assert self._predictor is not None, "initialize() comes first"
-        results: Sequence[Any] = self._predictor.predict(images, clock=clock)
-        if len(results) != len(images):
-            raise RuntimeError(f"{len(images)} images gave {len(results)} results")
+        results: Sequence[Any] = self._predictor.predict(items, clock=clock)
+        if len(results) != len(items):
+            raise RuntimeError(f"{len(items)} items gave {len(results)} results")
         return results
 
     def _success(self, context: Any, index: int, answer: Mapping[str, object]) -> bytes:
@@ -179,7 +200,9 @@ class Handler(abc.ABC, Generic[Result]):
         request = context.get_request_id(index)
         logger.error("request %s failed", request, exc_info=error)
         context.set_response_status(code=500, idx=index)
-        message = f"the server failed on this image; its log has the reason under request {request}"
+        message = (
+            f"the server failed on this request; its log has the reason under request {request}"
+        )
         body = {"code": 500, "type": "internal_error", "message": message}
         return self._success(context, index, body)
 

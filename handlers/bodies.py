@@ -23,7 +23,7 @@ MAX_BYTES_CEILING = 45_000_000
 SERVER_REQUEST_BYTES = 64 * 1024 * 1024
 
 # TorchServe's /invocations route passes its own query parameter on to the handler.
-_ROUTE_PARAMETERS = {"model_name"}
+ROUTE_PARAMETERS = {"model_name"}
 
 _DATA_URL = re.compile(r"data:[\w.+-]*/?[\w.+-]*(;[\w.+=-]+)*;base64,", re.ASCII)
 _HOW_TO_SEND = (
@@ -43,8 +43,8 @@ def image_bytes(row: Mapping[str, object], headers: Mapping[str, object], max_by
     Raises:
         InputError: the request does not carry exactly one image, or it is empty or too large.
     """
-    media_type = _media_type(headers)
-    if media_type == "application/x-www-form-urlencoded":
+    kind = media_type(headers)
+    if kind == "application/x-www-form-urlencoded":
         raise InputError(
             415,
             "unsupported_media_type",
@@ -53,35 +53,35 @@ def image_bytes(row: Mapping[str, object], headers: Mapping[str, object], max_by
         )
     content = _only_field(row)
     if isinstance(content, bytes | bytearray | memoryview):
-        data = _from_bytes(bytes(content), media_type)
+        data = _from_bytes(bytes(content), kind)
     elif isinstance(content, Mapping):
         data = _from_json(content, max_bytes)
     elif isinstance(content, str):
         raise InputError(
-            415, "unsupported_media_type", f"the body is text ({media_type}); {_HOW_TO_SEND}"
+            415, "unsupported_media_type", f"the body is text ({kind}); {_HOW_TO_SEND}"
         )
     else:
         raise InputError(
             400,
             "wrong_json",
-            f"the body is a JSON {_json_name(content)}; one request carries one image, as an "
-            f"object with one of the keys {_listed(JSON_KEYS)}",
+            f"the body is a JSON {json_name(content)}; one request carries one image, as an "
+            f"object with one of the keys {listed(JSON_KEYS)}",
         )
     if not data:
         raise InputError(400, "empty_image", f"the image is empty (0 bytes); {_HOW_TO_SEND}")
-    _check_size(len(data), max_bytes)
+    check_size(len(data), max_bytes)
     return data
 
 
 def _only_field(row: Mapping[str, object]) -> object:
-    row = {name: content for name, content in row.items() if name not in _ROUTE_PARAMETERS}
+    row = {name: content for name, content in row.items() if name not in ROUTE_PARAMETERS}
     unknown = sorted(set(row) - set(FORM_FIELDS))
     if unknown:
         raise InputError(
             400,
             "unknown_field",
-            f"unknown form field {_listed(unknown)}; the image belongs in one field, named "
-            f"{_listed(FORM_FIELDS)}",
+            f"unknown form field {listed(unknown)}; the image belongs in one field, named "
+            f"{listed(FORM_FIELDS)}",
         )
     if not row:
         raise InputError(400, "empty_image", f"the request has no body; {_HOW_TO_SEND}")
@@ -89,14 +89,14 @@ def _only_field(row: Mapping[str, object]) -> object:
         raise InputError(
             400,
             "several_images",
-            f"one request carries one image, but the form has {_listed(sorted(row))}; send one "
+            f"one request carries one image, but the form has {listed(sorted(row))}; send one "
             "request per image",
         )
     return next(iter(row.values()))
 
 
-def _from_bytes(data: bytes, media_type: str) -> bytes:
-    if media_type == "application/json" and data:
+def _from_bytes(data: bytes, kind: str) -> bytes:
+    if kind == "application/json" and data:
         # TorchServe parses JSON bodies itself and passes on as bytes only what it could not parse.
         raise InputError(400, "invalid_json", "the body is declared as JSON, but it does not parse")
     return data
@@ -108,46 +108,51 @@ def _from_json(content: Mapping[object, object], max_bytes: int) -> bytes:
         raise InputError(
             400,
             "wrong_json",
-            f"the JSON object has the keys {_listed(keys) if keys else '(none)'}; expected exactly "
-            f"one of {_listed(JSON_KEYS)}, with the image in base64",
+            f"the JSON object has the keys {listed(keys) if keys else '(none)'}; expected exactly "
+            f"one of {listed(JSON_KEYS)}, with the image in base64",
         )
     text = content[keys[0]]
     if not isinstance(text, str):
         raise InputError(
-            400, "wrong_json", f"{keys[0]!r} must be a base64 string, got a {_json_name(text)}"
+            400, "wrong_json", f"{keys[0]!r} must be a base64 string, got a {json_name(text)}"
         )
-    return _from_base64(text, max_bytes)
+    return from_base64(text, max_bytes)
 
 
-def _from_base64(text: str, max_bytes: int) -> bytes:
+def from_base64(text: str, max_bytes: int) -> bytes:
+    """The bytes of a base64 text, with or without a ``data:`` prefix; raises ``InputError``."""
     prefix = _DATA_URL.match(text)
     encoded = "".join((text[prefix.end() :] if prefix else text).split())
-    _check_size(len(encoded) // 4 * 3 - encoded[-2:].count("="), max_bytes)
+    check_size(len(encoded) // 4 * 3 - encoded[-2:].count("="), max_bytes)
     try:
         return base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InputError(400, "invalid_base64", f"the base64 does not decode: {error}") from error
 
 
-def _check_size(size: int, max_bytes: int) -> None:
+def check_size(size: int, max_bytes: int) -> None:
+    """Raises ``InputError`` (413) when an image has more than ``max_bytes``."""
     if size > max_bytes:
         raise InputError(
             413, "too_many_bytes", f"the image has {size} bytes, at most {max_bytes} are allowed"
         )
 
 
-def _media_type(headers: Mapping[str, object]) -> str:
+def media_type(headers: Mapping[str, object]) -> str:
+    """The Content-Type of a request without its parameters, in lower case."""
     for name, value in headers.items():
         if name.lower() == "content-type" and isinstance(value, str):
             return value.partition(";")[0].strip().lower()
     return ""
 
 
-def _listed(names: tuple[str, ...] | list[str]) -> str:
+def listed(names: tuple[str, ...] | list[str]) -> str:
+    """Names in quotes, for messages."""
     return ", ".join(f"'{name:.40}'" for name in names[:8])
 
 
-def _json_name(value: object) -> str:
+def json_name(value: object) -> str:
+    """What JSON calls a value of this kind."""
     if value is None:
         return "null"
     names = {bool: "boolean", int: "number", float: "number", str: "string", list: "list"}

@@ -31,8 +31,8 @@ HISTOGRAMS: dict[str, str] = {
     BATCH_SECONDS: "whole time of a batch in the handler",
 }
 COUNTERS: dict[str, str] = {
-    IMAGES: "images that were answered with a result",
-    WORDS: "boundaries or words in those results",
+    IMAGES: "images (texts, of ner) that were answered with a result",
+    WORDS: "boundaries, words or entities in those results",
     REFUSED: "requests that were answered with a 4xx, by `Reason`",
     FAILED: "requests that were answered with a 500",
 }

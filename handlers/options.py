@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ocr_models.bundle import TASKS, Task
+from ocr_models.bundle import IMAGE_TASKS, TASKS, Task
+from ocr_models.entities import EntityOptions
 from ocr_models.errors import ConfigError
 from ocr_models.images import ImageLimits
 from ocr_models.ocr import OcrOptions
@@ -24,6 +25,9 @@ from .bodies import MAX_BYTES_CEILING
 
 _CHAIN: tuple[Task, ...] = ("ocr",)
 _FINDS_BOXES: tuple[Task, ...] = ("detection", "ocr")
+_TAKES_BOXES: tuple[Task, ...] = ("kie",)
+_IMAGES: tuple[Task, ...] = (*IMAGE_TASKS, "kie")
+_TEXTS: tuple[Task, ...] = ("ner",)
 
 
 def _option(
@@ -49,6 +53,13 @@ class HandlerOptions:
         low=0.0,
         high=1.0,
     )
+    min_probability: float | None = _option(
+        "leave out words whose mean character probability is lower; unlike scores it means the "
+        "same with every recogniser",
+        tasks=_CHAIN,
+        low=0.0,
+        high=1.0,
+    )
     min_box_score: float | None = _option(
         "leave out boxes that score lower, before they are read", tasks=_CHAIN, low=0.0, high=1.0
     )
@@ -59,16 +70,36 @@ class HandlerOptions:
         high=100_000,
     )
     merge_lines: bool | None = _option("merge the words of a line into one result", tasks=_CHAIN)
+    max_boxes: int = _option(
+        "refuse pages with more boxes; memory grows with their square, 2.2 GB for 1000",
+        tasks=_TAKES_BOXES,
+        low=1,
+        high=10_000,
+        default=1000,
+    )
     max_pixels: int | None = _option(
         "refuse images with more pixels (width x height), before they are decoded",
+        tasks=_IMAGES,
         low=1,
         high=1_000_000_000,
     )
     max_bytes: int | None = _option(
-        "refuse images that are larger as a file (after base64)", low=1, high=MAX_BYTES_CEILING
+        "refuse images that are larger as a file (after base64)",
+        tasks=_IMAGES,
+        low=1,
+        high=MAX_BYTES_CEILING,
+    )
+    long_text: Literal["refuse", "windows"] | None = _option(
+        "refuse texts longer than the model reads at once, or read them in overlapping windows",
+        tasks=_TEXTS,
+    )
+    max_characters: int | None = _option(
+        "refuse texts with more characters in any case", tasks=_TEXTS, low=1, high=10_000_000
     )
     details: bool = _option(
-        "add `width`, `height` (detection), `rotation` (recognition), `text`, `lines` (ocr)",
+        "add `width`, `height` (detection), `rotation` (recognition), `text`, `lines` (ocr), "
+        "`score` (ner)",
+        tasks=(*IMAGE_TASKS, *_TEXTS),
         default=False,
     )
     threads: int | None = _option(
@@ -94,11 +125,18 @@ class HandlerOptions:
         chosen = {
             "min_box_score": self.min_box_score,
             "min_text_score": self.min_score,
+            "min_text_probability": self.min_probability,
             "max_crops": self.max_crops,
             "merge_lines": self.merge_lines,
         }
         given: dict[str, typing.Any] = {k: v for k, v in chosen.items() if v is not None}
         return dataclasses.replace(OcrOptions(), **given)
+
+    def entity_options(self) -> EntityOptions:
+        """What an entity recogniser does with long texts."""
+        chosen = {"long_text": self.long_text, "max_characters": self.max_characters}
+        given: dict[str, typing.Any] = {k: v for k, v in chosen.items() if v is not None}
+        return dataclasses.replace(EntityOptions(), **given)
 
     def runtime_options(self, *, device: str, threads: int) -> RuntimeOptions:
         """How the networks run on ``device`` with ``threads`` CPU threads."""

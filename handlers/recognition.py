@@ -11,7 +11,7 @@ from .base import Handler
 
 
 class RecognitionHandler(Handler[RecognitionResult]):
-    """Answers ``{"text": str, "score": float, "char_scores": [float, ...]}``."""
+    """Answers ``{"text", "score", "char_scores", "probability", "char_probabilities"}``."""
 
     task = "recognition"
 

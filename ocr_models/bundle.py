@@ -5,6 +5,8 @@ Layout::
     model.json                what the models are, hashes, limits, who made it
     detector.safetensors      weights of the detector, when there is one
     recognizer.safetensors    weights of the recogniser, when there is one
+    extractor.safetensors     weights of the extractor of key information, when there is one
+    entity_recognizer.safetensors    weights of the entity recogniser, when there is one
 
 The weights that ship with the package are such folders, ``ocrserve convert`` makes them, and an
 archive carries one at its root. The same models give the same bytes, so folders can be compared by
@@ -14,29 +16,59 @@ hash.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
 from ocr_models.detector import TextDetector
+from ocr_models.entities import EntityOptions, EntityRecognizer
 from ocr_models.errors import ConfigError, WeightsError
 from ocr_models.images import ImageLimits
+from ocr_models.key_info import KeyInfoExtractor
 from ocr_models.ocr import OCR, OcrOptions
 from ocr_models.recognizer import TextRecognizer
 from ocr_models.runtime import RuntimeOptions
-from ocr_models.spec import DetectorSpec, RecognizerSpec, from_json_dict, to_json_dict
+from ocr_models.spec import (
+    DetectorSpec,
+    KieSpec,
+    NerSpec,
+    RecognizerSpec,
+    Spec,
+    from_json_dict,
+    to_json_dict,
+)
 from ocr_models.weights import read_safetensors, save_safetensors, sha256_of
 
 FORMAT = 1
 MANIFEST_NAME = "model.json"
-WEIGHTS_NAMES = {"detector": "detector.safetensors", "recognizer": "recognizer.safetensors"}
+ROLES: Mapping[type, str] = {
+    DetectorSpec: "detector",
+    RecognizerSpec: "recognizer",
+    KieSpec: "extractor",
+    NerSpec: "entity_recognizer",
+}
+"""What a model does in a folder, by the kind of its description."""
 
-Task = Literal["detection", "recognition", "ocr"]
+Task = Literal["detection", "recognition", "ocr", "kie", "ner"]
 TASKS: tuple[Task, ...] = get_args(Task)
-Predictor = TextDetector | TextRecognizer | OCR
+TASK_OF_ROLES: Mapping[frozenset[str], Task] = {
+    frozenset({"detector"}): "detection",
+    frozenset({"recognizer"}): "recognition",
+    frozenset({"detector", "recognizer"}): "ocr",
+    frozenset({"detector", "recognizer", "extractor"}): "ocr",
+    frozenset({"extractor"}): "kie",
+    frozenset({"entity_recognizer"}): "ner",
+}
+"""What the models of a folder do together."""
+IMAGE_TASKS: tuple[Task, ...] = ("detection", "recognition", "ocr")
+"""Those whose predictors take images alone."""
+ImagePredictor = TextDetector | TextRecognizer | OCR
+Predictor = ImagePredictor | KeyInfoExtractor | EntityRecognizer
+Model = tuple[Spec, Mapping[str, Tensor]]
+"""A model's description and weights."""
 
 _BATCH_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -51,7 +83,7 @@ class ModelEntry:
         parameters: trained numbers, without the statistics of batch normalisation.
     """
 
-    spec: DetectorSpec | RecognizerSpec
+    spec: Spec
     sha256: str
     parameters: int
 
@@ -62,11 +94,14 @@ class Manifest:
 
     Args:
         format: version of this layout; other versions are refused.
-        task: ``"detection"``, ``"recognition"``, or ``"ocr"`` for the chain of both.
+        task: ``"detection"``, ``"recognition"``, ``"ocr"`` for the chain of both, with or without
+            an extractor, ``"kie"``, or ``"ner"``.
         created_by: program and version, for people.
         limits: images above these are refused before they are decoded.
         detector: given for detection and ocr.
         recognizer: given for recognition and ocr.
+        extractor: given for kie, and for ocr where words are labelled.
+        entity_recognizer: given for ner.
     """
 
     format: int
@@ -75,6 +110,8 @@ class Manifest:
     limits: ImageLimits
     detector: ModelEntry | None
     recognizer: ModelEntry | None
+    extractor: ModelEntry | None
+    entity_recognizer: ModelEntry | None
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
@@ -83,18 +120,17 @@ class Manifest:
                 "convert the model again, or use the version that made it "
                 f"({self.created_by})"
             )
-        expected = task_of(self.detector is not None, self.recognizer is not None)
+        expected = task_of(self.entries)
         if self.task != expected:
             raise ConfigError(f"task is {self.task!r}, but the models in it make {expected!r}")
-        if self.detector is not None and not isinstance(self.detector.spec, DetectorSpec):
-            raise ConfigError("detector: the spec is not that of a detector")
-        if self.recognizer is not None and not isinstance(self.recognizer.spec, RecognizerSpec):
-            raise ConfigError("recognizer: the spec is not that of a recogniser")
+        for role, entry in self.entries.items():
+            if ROLES[type(entry.spec)] != role:
+                raise ConfigError(f"{role}: the spec is that of a {ROLES[type(entry.spec)]}")
 
     @property
     def entries(self) -> dict[str, ModelEntry]:
-        """The models that are there, by role (``"detector"``, ``"recognizer"``)."""
-        named = {"detector": self.detector, "recognizer": self.recognizer}
+        """The models that are there, by role (a value of ``ROLES``)."""
+        named = {role: getattr(self, role) for role in ROLES.values()}
         return {role: entry for role, entry in named.items() if entry is not None}
 
 
@@ -106,8 +142,8 @@ class Bundle:
     manifest: Manifest
 
     def weights_path(self, role: str) -> Path:
-        """Weight file of ``"detector"`` or ``"recognizer"``."""
-        return self.folder / WEIGHTS_NAMES[role]
+        """Weight file of the model with that role."""
+        return self.folder / weights_name(role)
 
     def describe(self) -> dict[str, object]:
         """Summary for people and monitoring: models, charset size, limits, hashes."""
@@ -122,15 +158,21 @@ class Bundle:
         }
 
 
-def task_of(has_detector: bool, has_recognizer: bool) -> Task:
-    """The task that a set of models makes; raises ``ConfigError`` when there is none."""
-    if has_detector and has_recognizer:
-        return "ocr"
-    if has_detector:
-        return "detection"
-    if has_recognizer:
-        return "recognition"
-    raise ConfigError("a model folder needs a detector, a recogniser, or both; got neither")
+def weights_name(role: str) -> str:
+    """Name of a role's weight file."""
+    return f"{role}.safetensors"
+
+
+def task_of(roles: Iterable[str]) -> Task:
+    """The task that models of these roles make; raises ``ConfigError`` when they make none."""
+    given = frozenset(roles)
+    if given not in TASK_OF_ROLES:
+        sets = [" and ".join(sorted(allowed)) for allowed in TASK_OF_ROLES]
+        raise ConfigError(
+            f"a model folder holds one of: {', '.join(sets)}; got "
+            f"{' and '.join(sorted(given)) or 'none'}"
+        )
+    return TASK_OF_ROLES[given]
 
 
 def write_bundle(
@@ -139,6 +181,8 @@ def write_bundle(
     created_by: str,
     detector: tuple[DetectorSpec, Mapping[str, Tensor]] | None = None,
     recognizer: tuple[RecognizerSpec, Mapping[str, Tensor]] | None = None,
+    extractor: tuple[KieSpec, Mapping[str, Tensor]] | None = None,
+    entity_recognizer: tuple[NerSpec, Mapping[str, Tensor]] | None = None,
     limits: ImageLimits | None = None,
 ) -> Bundle:
     """Writes a model folder and returns it.
@@ -148,16 +192,24 @@ def write_bundle(
         created_by: program and version, e.g. ``"ocrserve 0.1.0"``.
         detector: spec and state dict.
         recognizer: spec and state dict.
+        extractor: spec and state dict.
+        entity_recognizer: spec and state dict.
         limits: image limits; those of ``ImageLimits()`` when not given.
     """
-    task = task_of(detector is not None, recognizer is not None)
+    models: dict[str, Model | None] = {
+        "detector": detector,
+        "recognizer": recognizer,
+        "extractor": extractor,
+        "entity_recognizer": entity_recognizer,
+    }
+    task = task_of(role for role, model in models.items() if model is not None)
     folder.mkdir(parents=True, exist_ok=True)
-    entries: dict[str, ModelEntry | None] = {"detector": None, "recognizer": None}
-    for role, model in (("detector", detector), ("recognizer", recognizer)):
+    entries: dict[str, ModelEntry | None] = dict.fromkeys(models)
+    for role, model in models.items():
         if model is None:
             continue
         spec, state = model
-        path = folder / WEIGHTS_NAMES[role]
+        path = folder / weights_name(role)
         save_safetensors(path, dict(state))
         entries[role] = ModelEntry(spec, sha256_of(path), _count_parameters(state))
     manifest = Manifest(
@@ -165,8 +217,7 @@ def write_bundle(
         task=task,
         created_by=created_by,
         limits=limits if limits is not None else ImageLimits(),
-        detector=entries["detector"],
-        recognizer=entries["recognizer"],
+        **entries,
     )
     text = json.dumps(to_json_dict(manifest), indent=1, ensure_ascii=False, allow_nan=False)
     (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
@@ -194,7 +245,8 @@ def read_bundle(folder: Path, *, check_hashes: bool = True) -> Bundle:
             "again, or use the version that made it"
         )
     try:
-        bundle = Bundle(folder, from_json_dict(Manifest, data))
+        # Folders that were written before a role existed do not name it.
+        bundle = Bundle(folder, from_json_dict(Manifest, dict.fromkeys(ROLES.values()) | data))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     if check_hashes:
@@ -217,7 +269,10 @@ def check_weights(bundle: Bundle) -> None:
 
 
 def load_predictor(
-    bundle: Bundle, runtime: RuntimeOptions | None = None, ocr: OcrOptions | None = None
+    bundle: Bundle,
+    runtime: RuntimeOptions | None = None,
+    ocr: OcrOptions | None = None,
+    entities: EntityOptions | None = None,
 ) -> Predictor:
     """The predictor of a model folder.
 
@@ -225,24 +280,47 @@ def load_predictor(
         bundle: a checked folder, from :func:`read_bundle`.
         runtime: how the networks run; the defaults of ``RuntimeOptions`` when not given.
         ocr: how the chain puts its models together; must be None for a single model.
+        entities: what an entity recogniser does with long texts; must be None for other models.
     """
     runtime = runtime if runtime is not None else RuntimeOptions()
     task = bundle.manifest.task
     if ocr is not None and task != "ocr":
         raise ConfigError(f"chain options were given, but the folder holds a {task} model only")
-    detector = recognizer = None
+    if entities is not None and task != "ner":
+        raise ConfigError(f"options of ner were given, but the folder holds a model for {task}")
+    made: dict[str, Any] = {}
     for role, entry in bundle.manifest.entries.items():
         path = bundle.weights_path(role)
-        state = read_safetensors(path)
-        if isinstance(entry.spec, DetectorSpec):
-            detector = TextDetector(entry.spec, state, runtime, source=str(path))
-        else:
-            recognizer = TextRecognizer(entry.spec, state, runtime, source=str(path))
-    if detector is not None and recognizer is not None:
-        return OCR(detector, recognizer, ocr if ocr is not None else OcrOptions())
-    predictor = detector if detector is not None else recognizer
-    assert predictor is not None, "Manifest guarantees at least one model"
+        made[role] = make_predictor(
+            (entry.spec, read_safetensors(path)), runtime, entities, source=str(path)
+        )
+    if task == "ocr":
+        chain_options = ocr if ocr is not None else OcrOptions()
+        return OCR(made["detector"], made["recognizer"], chain_options, made.get("extractor"))
+    (predictor,) = made.values()
     return predictor
+
+
+def make_predictor(
+    model: Model, runtime: RuntimeOptions, entities: EntityOptions | None = None, *, source: str
+) -> TextDetector | TextRecognizer | KeyInfoExtractor | EntityRecognizer:
+    """The predictor of one model.
+
+    Args:
+        model: spec and weights.
+        runtime: how the network runs.
+        entities: of an entity recogniser.
+        source: names the weights in error messages.
+    """
+    spec, state = model
+    if isinstance(spec, DetectorSpec):
+        return TextDetector(spec, state, runtime, source=source)
+    if isinstance(spec, RecognizerSpec):
+        return TextRecognizer(spec, state, runtime, source=source)
+    if isinstance(spec, KieSpec):
+        return KeyInfoExtractor(spec, state, runtime, source=source)
+    options = entities if entities is not None else EntityOptions()
+    return EntityRecognizer(spec, state, runtime, options, source=source)
 
 
 def _count_parameters(state: Mapping[str, Tensor]) -> int:
@@ -257,4 +335,13 @@ def _summary(entry: ModelEntry) -> dict[str, object]:
     }
     if isinstance(entry.spec, RecognizerSpec):
         summary["charset_size"] = len(entry.spec.codec.charset)
+    if isinstance(entry.spec, KieSpec):
+        summary["charset_size"] = len(entry.spec.characters)
+        summary["classes"] = list(entry.spec.class_names)
+        summary["links"] = entry.spec.links is not None
+    if isinstance(entry.spec, NerSpec):
+        codec = entry.spec.codec
+        summary["vocabulary_size"] = len(codec.vocabulary)
+        summary["categories"] = list(codec.categories)
+        summary["max_characters"] = codec.max_characters
     return summary

@@ -87,7 +87,7 @@ class TextDetector:
             prepared = detection_input(image, self.spec.preprocessing)
         with clock.stage("network"):
             if self._two_stages:
-                outputs = self._two_stages(prepared.tensor[None], prepared.resized_shape)
+                outputs = self._two_stages(prepared.tensor[None], content=prepared.resized_shape)
             else:
                 outputs = tuple(output[0] for output in self._runtime(prepared.tensor[None]))
         with clock.stage("postprocess"):

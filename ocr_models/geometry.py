@@ -238,7 +238,16 @@ def rectified_crop(image: NDArray[np.uint8], quad: ArrayLike) -> NDArray[np.uint
     of its size, and in black borders.
     """
     image_height, image_width = image.shape[:2]
-    corners = order_vertices(_pairs(quad).clip(0, (image_width, image_height)))
+    return upright_crop(image, order_vertices(_pairs(quad).clip(0, (image_width, image_height))))
+
+
+def upright_crop(image: NDArray[np.uint8], corners: FloatArray) -> NDArray[np.uint8]:
+    """``rectified_crop`` for corners that are in order, wherever they lie; outside all is black.
+
+    Args:
+        image: (H, W) or (H, W, C).
+        corners: (4, 2), clockwise from the one that becomes the top-left.
+    """
     width, height = _quad_size(corners)
     return _warp(image, corners, max(1.0, width), max(1.0, height), cv2.BORDER_CONSTANT)
 
@@ -353,7 +362,8 @@ def merge_words(
     """Words joined into line-like words, as ``stitch_lines`` groups them.
 
     A merged word has the upright bounding box, the texts joined by spaces, the mean box score, all
-    character scores in order (none for the spaces), and as its score the mean weighted by length.
+    character scores and probabilities in order (none for the spaces), and as its score the mean
+    weighted by length.
     """
     merged = []
     for line in stitch_lines(
@@ -373,6 +383,9 @@ def merge_words(
             text=" ".join(part.text for part in parts),
             score=score / sum(weights),
             char_scores=tuple(s for part in parts for s in part.recognition.char_scores),
+            char_probabilities=tuple(
+                p for part in parts for p in part.recognition.char_probabilities
+            ),
         )
         merged.append(Word(Boundary(outline, box_score), recognition))
     return tuple(merged)

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from ocr_models.config_section import Section, did_you_mean, number, optional, several, whole
 from ocr_models.errors import ConfigError
+from ocr_models.kie.preprocessing import KiePreprocessing
 from ocr_models.preprocessing import DetectionPreprocessing, RecognitionPreprocessing
 
 _LOADERS = ("LoadImageFromFile", "LoadImageFromLMDB", "LoadImageFromNdarray")
@@ -49,6 +50,21 @@ def find_test_pipeline(config: Mapping[str, Any]) -> object:
             "by the option data.test.pipeline"
         )
     return found[0]
+
+
+def find_test_dataset(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The first data set under ``data.test`` that has ``key``; empty when there is none."""
+    data = config.get("data")
+    waiting: list[object] = [data.get("test")] if isinstance(data, Mapping) else []
+    while waiting:
+        dataset = waiting.pop(0)
+        if isinstance(dataset, (list, tuple)):
+            waiting += dataset
+        elif isinstance(dataset, Mapping):
+            if key in dataset:
+                return dataset
+            waiting += [dataset.get("datasets"), dataset.get("dataset")]
+    return {}
 
 
 def _pipelines(dataset: object) -> list[object]:
@@ -151,6 +167,72 @@ def recognition_preprocessing(pipeline: object) -> RecognitionPreprocessing:
     )
     steps.finish()
     return config
+
+
+def kie_preprocessing(pipeline: object, norm_px: float, *, visual: bool) -> KiePreprocessing:
+    """What a test pipeline of key information extraction does to a page.
+
+    Args:
+        pipeline: list of steps; without ``ResizeNoImg`` it works on the picture.
+        norm_px: see ``KiePreprocessing``.
+        visual: whether the network needs the picture.
+
+    Raises:
+        ConfigError: a step, an argument or an order that is not served.
+    """
+    names = [step.read("type", str) for step in _sections(pipeline, "the test pipeline")]
+    without_picture = "ResizeNoImg" in names
+    if visual and without_picture:
+        raise ConfigError(
+            "the test pipeline has ResizeNoImg, which reads no picture, but visual_modality=True "
+            "needs one; use Resize, Normalize and Pad as sdmgr_unet16_60e_wildreceipt.py does"
+        )
+    steps = _Steps(
+        pipeline,
+        wrapper="MultiScaleFlipAug",
+        order=(
+            *((_LOADERS,) if not without_picture else ()), ("LoadAnnotations",),
+            *((("ResizeNoImg",),) if without_picture
+              else (("Resize",), ("RandomFlip",), ("Normalize",), ("Pad",))),
+            ("KIEFormatBundle",), _FORMATTING,
+        ),
+    )  # fmt: skip
+    if steps.wrapper is not None:
+        raise ConfigError(f"{steps.wrapper.path}: MultiScaleFlipAug does not go with boxes")
+    steps.need("KIEFormatBundle").skip(("img_to_float", "pad_val"))
+    annotations = steps.find("LoadAnnotations")
+    if annotations is not None:
+        annotations.skip(("with_bbox", "with_label", "with_mask", "with_seg", "poly2mask"))
+    resize = steps.need("ResizeNoImg" if without_picture else "Resize")
+    page: dict[str, Any] = {
+        "image_scale": resize.read("img_scale", _image_scale),
+        "keep_ratio": resize.read("keep_ratio", bool, True),
+    }
+    if not without_picture:
+        page |= _picture_of_page(steps)
+    steps.finish()
+    return KiePreprocessing(DetectionPreprocessing(**page), norm_px)
+
+
+def _picture_of_page(steps: _Steps) -> dict[str, Any]:
+    loading = steps.loading()
+    if loading.gray:
+        raise ConfigError("the test pipeline loads grey images; this model reads colour")
+    resize, normalize, pad = (steps.need(name) for name in ("Resize", "Normalize", "Pad"))
+    resize.fix(ratio_range=None, backend="cv2", interpolation="bilinear")
+    resize.skip(("multiscale_mode", "bbox_clip_border", "override"))
+    pad.fix(size=None, pad_to_square=False, pad_val=0)
+    flip = steps.find("RandomFlip")
+    if flip is not None:
+        flip.fix(flip_ratio=0.0)
+        flip.skip(("direction",))
+    return {
+        "mean": normalize.read("mean", several(number)),
+        "std": normalize.read("std", several(number)),
+        "to_rgb": normalize.read("to_rgb", bool, True),
+        "size_divisor": pad.read("size_divisor", int),
+        "exif": loading.exif,
+    }
 
 
 def _rotation(wrapper: Section) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import numpy as np
 from torch import Tensor
 
 from ocr_models.clock import StageClock
-from ocr_models.codecs.ctc import CTCCodec
+from ocr_models.codecs.families import build_codec
 from ocr_models.preprocessing import RecognitionInput, recognition_inputs
-from ocr_models.recognition.crnn import CRNN
+from ocr_models.recognition.families import FAMILIES, build_network
 from ocr_models.results import RecognitionResult
-from ocr_models.runtime import RuntimeOptions, make_runtime
+from ocr_models.runtime import RuntimeOptions, TwoStageRuntime, make_runtime
 from ocr_models.spec import RecognizerSpec
 from ocr_models.weights import load_into
 
@@ -45,13 +45,26 @@ class TextRecognizer:
         options: RuntimeOptions = RuntimeOptions(),
         source: str = "state dict",
     ) -> None:
-        network = CRNN(spec.network)
+        family = FAMILIES[type(spec.network)]
+        network = build_network(spec.network)
         load_into(network, state_dict, source=source)
         self.spec = spec
-        self.codec = CTCCodec(spec.codec)
+        self.codec = build_codec(spec.codec)
+        self._family = family
         config = spec.preprocessing
-        example = (2, config.channels, config.height, config.max_width or 4 * config.height)
-        self._runtime = make_runtime(network, network.logits, options, example, fixed_height=True)
+        self._runtime = make_runtime(
+            network,
+            getattr(network, family.encode),
+            options,
+            (2, config.channels, config.height, config.max_width or 4 * config.height),
+            fixed_height=True,
+            masked=family.masked,
+        )
+        self._two_stages = (
+            TwoStageRuntime(self._runtime, getattr(network, family.decode), options)
+            if family.decode
+            else None
+        )
 
     @property
     def runtime_name(self) -> str:
@@ -82,11 +95,13 @@ class TextRecognizer:
         for batch in _batches([prepared for _, prepared in inputs]):
             with clock.stage("preprocess"):
                 tensor_BCHW = np.stack([inputs[i][1].tensor for i in batch])
-            with clock.stage("network"):
-                (logits_BTK,) = self._runtime(tensor_BCHW)
-            with clock.stage("postprocess"):
                 ratios = [inputs[i][1].valid_ratio for i in batch]
-                decoded = self.codec.decode(logits_BTK, ratios)
+            with clock.stage("network"):
+                outputs = self._network_outputs(tensor_BCHW, np.array(ratios, np.float32))
+            with clock.stage("postprocess"):
+                decoded = self.codec.decode(
+                    outputs, ratios, probabilities=self._family.probabilities
+                )
                 for i, reading in zip(batch, decoded, strict=True):
                     readings[i] = replace(reading, rotation=inputs[i][1].rotation)
         best: dict[int, RecognitionResult] = {}
@@ -94,6 +109,14 @@ class TextRecognizer:
             if owner not in best or readings[i].score > best[owner].score:
                 best[owner] = readings[i]
         return [best[owner] for owner in range(len(crops))]
+
+    def _network_outputs(self, tensor_BCHW: np.ndarray, ratios_B: np.ndarray) -> np.ndarray:
+        inputs = (tensor_BCHW, ratios_B) if self._family.masked else (tensor_BCHW,)
+        if self._two_stages:
+            (outputs,) = self._two_stages(*inputs, content=ratios_B)
+        else:
+            (outputs,) = self._runtime(*inputs)
+        return outputs
 
     def warm_up(self) -> None:
         """Runs once, so that the first request does not pay for lazy set-up."""

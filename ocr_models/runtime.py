@@ -15,13 +15,13 @@ import io
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -31,11 +31,14 @@ from ocr_models.errors import ConfigError
 
 RuntimeKind = Literal["auto", "torch", "openvino", "onnxruntime"]
 Precision = Literal["auto", "float32", "bfloat16"]
-Forward = Callable[[Tensor], Tensor | tuple[Tensor, ...]]
-SecondStage = Callable[[tuple[Tensor, ...], tuple[int, int]], tuple[Tensor, ...]]
-"""What follows ``Forward`` where the steps depend on the image: the tensors of one image (1, ...)
-and the height and width of its part that is not padding, both in pixels of the input, to tensors
-without a batch axis."""
+Forward = Callable[..., Tensor | tuple[Tensor, ...]]
+"""From images (B, C, H, W), and for recognisers that mask their padding the valid ratios (B,), to
+what the next step needs, each tensor with the batch first."""
+SecondStage = Callable[[tuple[Tensor, ...], Any], Tensor | tuple[Tensor, ...]]
+"""What follows ``Forward`` where the steps depend on what is in the image: its tensors, and where
+the padding is. Detectors get one image at a time (1, ...) with the height and width of its part
+that is not padding, both in pixels of the input, and give tensors without a batch axis; recognisers
+get lines with their valid ratios (B,)."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,10 @@ class Runtime(Protocol):
 
     name: str
 
-    def __call__(self, images_BCHW: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Float32 (B, C, H, W) in, float32 out with the batch first; a tuple also for one."""
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Float32 images (B, C, H, W), perhaps valid ratios (B,) in, float32 out with the batch
+        first; a tuple also for one.
+        """
         ...
 
 
@@ -85,6 +90,7 @@ def make_runtime(
     example_BCHW: tuple[int, int, int, int],
     fixed_height: bool = False,
     traceable: bool = True,
+    masked: bool = False,
 ) -> Runtime:
     """Prepares ``network`` for inference.
 
@@ -97,7 +103,9 @@ def make_runtime(
             Runtime learn the network by running it once. Batch and width, and the height unless
             fixed, may vary later.
         fixed_height: whether every input has the example's height.
-        traceable: whether ``forward`` does the same steps for every input. Others run in PyTorch.
+        traceable: whether ``forward`` takes images and does the same steps for every input. Others
+            run in PyTorch, which needs no example.
+        masked: whether ``forward`` also takes the valid ratios (B,).
 
     Raises:
         ConfigError: the runtime asked for is not installed, or does not run on the device.
@@ -109,15 +117,36 @@ def make_runtime(
         return TorchRuntime(network, forward, device, _precision(options, device), options.threads)
     if device.type != "cpu":
         raise ConfigError(f"runtime {kind!r} runs on the CPU here, not on {device}; use 'torch'")
-    varying = (-1, example_BCHW[1], example_BCHW[2] if fixed_height else -1, -1)
+    inputs = [
+        InputShape(
+            "images",
+            example_BCHW,
+            (-1, example_BCHW[1], example_BCHW[2] if fixed_height else -1, -1),
+        )
+    ]
+    if masked:
+        inputs.append(InputShape("valid_ratios", example_BCHW[:1], (-1,)))
     if kind == "openvino":
         precision = _precision(options, device)
-        return OpenVinoRuntime(
-            ForwardPath(network, forward), example_BCHW, varying, precision, options.threads
-        )
+        return OpenVinoRuntime(ForwardPath(network, forward), inputs, precision, options.threads)
     if options.precision == "bfloat16":
         raise ConfigError("onnxruntime has no bfloat16 kernels on CPUs; use float32 or 'openvino'")
-    return OnnxRuntime(ForwardPath(network, forward), example_BCHW, fixed_height, options.threads)
+    return OnnxRuntime(ForwardPath(network, forward), inputs, options.threads)
+
+
+@dataclass(frozen=True)
+class InputShape:
+    """One input of a traced network.
+
+    Args:
+        name: what it is.
+        example: a shape that the network accepts.
+        varying: the same with -1 where later inputs may differ.
+    """
+
+    name: str
+    example: tuple[int, ...]
+    varying: tuple[int, ...]
 
 
 class TorchRuntime:
@@ -139,18 +168,19 @@ class TorchRuntime:
         if threads is not None and device.type == "cpu":
             torch.set_num_threads(threads)
 
-    def __call__(self, images_BCHW: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(output.cpu().numpy() for output in self.tensors(images_BCHW))
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(output.cpu().numpy() for output in self.tensors(*inputs))
 
-    def tensors(self, images_BCHW: np.ndarray) -> tuple[Tensor, ...]:
+    def tensors(self, *inputs: np.ndarray) -> tuple[Tensor, ...]:
         """The outputs in float32, still on the device."""
-        images = torch.from_numpy(images_BCHW).to(self._device)
-        images = images.contiguous(memory_format=torch.channels_last)
+        first, *others = (torch.from_numpy(array).to(self._device) for array in inputs)
+        if first.dim() == 4:
+            first = first.contiguous(memory_format=torch.channels_last)
         with (
             torch.inference_mode(),
             torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16),
         ):
-            outputs = self._forward(images)
+            outputs = self._forward(first, *others)
         if isinstance(outputs, Tensor):
             outputs = (outputs,)
         return tuple(output.float() for output in outputs)
@@ -160,7 +190,7 @@ class TwoStageRuntime:
     """A network in two parts, the second of which depends on what the first one found.
 
     The first runs wherever ``make_runtime`` put it, the second in PyTorch on the same device and in
-    the same precision.
+    the same precision. Safe to call from several threads.
 
     Args:
         first: from ``make_runtime``, which has put the network where it runs.
@@ -175,24 +205,75 @@ class TwoStageRuntime:
         self._bfloat16 = _precision(options, self._device) == "bfloat16"
 
     def __call__(
-        self, image_1CHW: np.ndarray, content_hw: tuple[int, int]
+        self, *inputs: np.ndarray, content: tuple[int, int] | np.ndarray
     ) -> tuple[np.ndarray, ...]:
-        """One image in; float32 out, without a batch axis.
+        """Runs both parts.
 
         Args:
-            image_1CHW: float32, padded on the right and at the bottom.
-            content_hw: its height and width without padding.
+            inputs: of the first part.
+            content: where the images are not padding, as the second part wants it; an array
+                becomes a tensor on the device.
         """
         if isinstance(self._first, TorchRuntime):
-            found = self._first.tensors(image_1CHW)
+            found = self._first.tensors(*inputs)
         else:
-            found = tuple(torch.from_numpy(output) for output in self._first(image_1CHW))
+            found = tuple(torch.from_numpy(output) for output in self._first(*inputs))
+        on_device: Any = content
+        if isinstance(content, np.ndarray):
+            on_device = torch.from_numpy(content).to(self._device)
         with (
             torch.inference_mode(),
             torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16),
         ):
-            outputs = self._second(found, content_hw)
+            outputs = self._second(found, on_device)
+        if isinstance(outputs, Tensor):
+            outputs = (outputs,)
         return tuple(output.float().cpu().numpy() for output in outputs)
+
+
+class GraphRuntime:
+    """A network that takes more than an image: in PyTorch and float32, after what sees the image.
+
+    Distances between words need more digits than bfloat16 has.
+
+    Args:
+        network: with its weights loaded; it is put into evaluation mode.
+        second: the bound method that does the rest: features of an image, or None, and a tuple of
+            tensors to a tuple of tensors.
+        first: from ``make_runtime``, where a part of ``network`` sees the image.
+        options: those that ``first`` was made with.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        second: Callable[[Tensor | None, tuple[Tensor, ...]], tuple[Tensor, ...]],
+        first: Runtime | None,
+        options: RuntimeOptions,
+    ) -> None:
+        self._device = _device(options)
+        network.eval().requires_grad_(False).to(self._device)
+        self._first = first
+        self._second = second
+        own = f"torch {torch.__version__} {self._device.type} float32"
+        self.name = own if first is None else f"{first.name}, {own}"
+        if options.threads is not None and self._device.type == "cpu":
+            torch.set_num_threads(options.threads)
+
+    def __call__(
+        self, image_1CHW: np.ndarray | None, inputs: tuple[np.ndarray, ...]
+    ) -> tuple[np.ndarray, ...]:
+        """Outputs of one image (None where no part sees it) and of arrays of any shape."""
+        features: Tensor | None = None
+        if self._first is not None and image_1CHW is not None:
+            if isinstance(self._first, TorchRuntime):
+                (features,) = self._first.tensors(image_1CHW)
+            else:
+                features = torch.from_numpy(self._first(image_1CHW)[0]).to(self._device)
+        tensors = tuple(torch.from_numpy(array).to(self._device) for array in inputs)
+        with torch.inference_mode():
+            outputs = self._second(features, tensors)
+        return tuple(output.cpu().numpy() for output in outputs)
 
 
 class OpenVinoRuntime:
@@ -201,16 +282,17 @@ class OpenVinoRuntime:
     def __init__(
         self,
         network: nn.Module,
-        example_BCHW: tuple[int, int, int, int],
-        varying: tuple[int, int, int, int],
+        inputs: Sequence[InputShape],
         precision: str,
         threads: int | None,
     ) -> None:
         openvino = import_openvino()
+        examples = tuple(torch.ones(shape.example) for shape in inputs)
         with quiet_exporter():
             # Given a module, OpenVINO traces it and runs it twice more to check the trace.
-            traced = torch.jit.trace(network, torch.zeros(example_BCHW), check_trace=False)
-            model = openvino.convert_model(traced, input=[openvino.PartialShape(list(varying))])
+            traced = torch.jit.trace(network, examples, check_trace=False)
+            shapes = [openvino.PartialShape(list(shape.varying)) for shape in inputs]
+            model = openvino.convert_model(traced, input=shapes)
         settings: dict[str, object] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
@@ -224,9 +306,9 @@ class OpenVinoRuntime:
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
 
-    def __call__(self, images_BCHW: np.ndarray) -> tuple[np.ndarray, ...]:
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         with self._lock:  # one request holds one set of buffers
-            outputs = self._request.infer([images_BCHW], share_inputs=True)
+            outputs = self._request.infer(list(inputs), share_inputs=True)
             return tuple(np.asarray(output) for output in outputs.values())
 
 
@@ -236,22 +318,25 @@ class OnnxRuntime:
     def __init__(
         self,
         network: nn.Module,
-        example_BCHW: tuple[int, int, int, int],
-        fixed_height: bool,
+        inputs: Sequence[InputShape],
         threads: int | None,
     ) -> None:
         import onnxruntime
 
-        varying = (
-            {0: "batch", 3: "width"} if fixed_height else {0: "batch", 2: "height", 3: "width"}
-        )
-        example = torch.zeros(1, *example_BCHW[1:])  # with more, LSTMs would be fixed to that batch
+        axes = ("batch", "channels", "height", "width")
+        varying = {
+            shape.name: {i: axes[i] for i, size in enumerate(shape.varying) if size < 0}
+            for shape in inputs
+        }
+        # With a larger batch, LSTMs would be fixed to it.
+        examples = tuple(torch.ones(1, *shape.example[1:]) for shape in inputs)
         buffer = io.BytesIO()
         with quiet_exporter():
             torch.onnx.export(
-                network, (example,), buffer,  # type: ignore[arg-type]  # takes streams as well
-                input_names=["images"], dynamic_axes={"images": varying}, dynamo=False,
+                network, examples, buffer,  # type: ignore[arg-type]  # takes streams as well
+                input_names=list(varying), dynamic_axes=varying, dynamo=False,
             )  # fmt: skip
+        self._names = list(varying)
         settings = onnxruntime.SessionOptions()
         # Idle threads that spin would take the cores from other workers.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -262,8 +347,8 @@ class OnnxRuntime:
             buffer.getvalue(), settings, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, images_BCHW: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(self._session.run(None, {"images": images_BCHW}))
+    def __call__(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(self._session.run(None, dict(zip(self._names, inputs, strict=True))))
 
 
 class ForwardPath(nn.Module):
@@ -275,8 +360,8 @@ class ForwardPath(nn.Module):
         self._path = forward.__name__
         self.eval()  # exporters give the mode of the outermost module to all inside it
 
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        return getattr(self.network, self._path)(images)
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        return getattr(self.network, self._path)(*inputs)
 
 
 def _device(options: RuntimeOptions) -> torch.device:
@@ -296,7 +381,7 @@ def _device(options: RuntimeOptions) -> torch.device:
 def _untraced_kind(options: RuntimeOptions) -> str:
     if options.kind not in ("auto", "torch"):
         raise ConfigError(
-            f"runtime {options.kind!r} cannot run this network, whose steps depend on the image; "
+            f"runtime {options.kind!r} cannot run this network, only PyTorch can; "
             "use 'auto' or 'torch'"
         )
     return "torch"

@@ -3,7 +3,9 @@
 ``to_json_dict`` and ``from_json_dict`` turn any frozen dataclass of plain fields into JSON and
 back; the class name stands under ``"kind"``, since a field may hold one of several dataclasses.
 Reading is strict: unknown keys, missing keys and wrong types are ``ConfigError``s that name the
-path, so an archive made by a newer version fails loudly instead of being half understood.
+path, so an archive made by a newer version fails loudly instead of being half understood. Only a
+field whose metadata says ``added_later`` may be missing, as it is in files of older versions; its
+default then has to mean what those versions did.
 """
 
 from __future__ import annotations
@@ -14,11 +16,18 @@ import types
 import typing
 from dataclasses import dataclass
 
-from ocr_models.codecs.ctc import CTCCodec, CTCCodecConfig
+from ocr_models.codecs.families import CodecConfig
+from ocr_models.codecs.ner import NerCodec, NerCodecConfig
 from ocr_models.detection.families import NetworkConfig, Postprocessing
 from ocr_models.errors import ConfigError
+from ocr_models.kie.links import LinkSettings
+from ocr_models.kie.preprocessing import KiePreprocessing
+from ocr_models.kie.sdmgr import SDMGRConfig
+from ocr_models.kie.unet import STRIDE as UNET_STRIDE
+from ocr_models.ner.bert_softmax import BertSoftmaxConfig
 from ocr_models.preprocessing import DetectionPreprocessing, RecognitionPreprocessing
-from ocr_models.recognition.crnn import CRNNConfig
+from ocr_models.recognition.families import NetworkConfig as RecognizerConfig
+from ocr_models.recognition.families import check_codec
 
 
 @dataclass(frozen=True)
@@ -34,20 +43,80 @@ class DetectorSpec:
 class RecognizerSpec:
     """A text recogniser: network, and what happens before and after it."""
 
-    network: CRNNConfig
+    network: RecognizerConfig
     preprocessing: RecognitionPreprocessing
-    codec: CTCCodecConfig
+    codec: CodecConfig
 
     def __post_init__(self) -> None:
-        expected = CTCCodec(self.codec).num_classes
-        if self.network.num_classes != expected:
+        check_codec(self.network, self.codec)
+
+
+@dataclass(frozen=True)
+class NerSpec:
+    """An entity recogniser: network, and what its tokens and labels mean."""
+
+    network: BertSoftmaxConfig
+    codec: NerCodecConfig
+
+    def __post_init__(self) -> None:
+        codec, encoder = NerCodec(self.codec), self.network.encoder
+        if self.network.num_labels != codec.num_labels:
             raise ConfigError(
-                f"the network has {self.network.num_classes} classes, but its dictionary needs "
-                f"{expected} (characters, blank and unknown); take the one it was trained with"
+                f"the network has {self.network.num_labels} labels, but the categories in the "
+                f"scheme {self.codec.annotation_type} need {codec.num_labels}"
+            )
+        if len(self.codec.vocabulary) > encoder.vocab_size:
+            raise ConfigError(
+                f"the vocabulary has {len(self.codec.vocabulary)} tokens, but the network only "
+                f"{encoder.vocab_size}; take the vocabulary file that it was trained with"
+            )
+        if self.codec.max_len > encoder.max_positions:
+            raise ConfigError(
+                f"max_len is {self.codec.max_len}, but the network has {encoder.max_positions} "
+                "positions (max_position_embeddings)"
             )
 
 
-Spec = DetectorSpec | RecognizerSpec
+@dataclass(frozen=True)
+class KieSpec:
+    """An extractor of key information: network, and what happens before and after it.
+
+    Args:
+        network: see there.
+        preprocessing: see there.
+        characters: the dictionary, see ``kie.preprocessing.read_characters``.
+        class_names: of the words' classes, in order.
+        links: how open-set models link words; None for closed-set models.
+    """
+
+    network: SDMGRConfig
+    preprocessing: KiePreprocessing
+    characters: tuple[str, ...]
+    class_names: tuple[str, ...]
+    links: LinkSettings | None
+
+    def __post_init__(self) -> None:
+        classes, known = self.network.num_classes, len(self.class_names)
+        if classes != known:
+            raise ConfigError(f"the network has {classes} classes, but {known} have names")
+        if len(self.characters) >= self.network.num_chars:
+            raise ConfigError(
+                f"the dictionary has {len(self.characters)} characters, but the network knows "
+                f"{self.network.num_chars - 1}; take the one it was trained with"
+            )
+        if self.links is not None:
+            highest = max(self.links.key_class, self.links.value_class)
+            if min(self.links.key_class, self.links.value_class) < 0 or highest >= classes:
+                raise ConfigError(f"keys or values have class {highest} of 0 to {classes - 1}")
+        divisor = self.preprocessing.page.size_divisor
+        if self.network.visual and divisor % UNET_STRIDE:
+            raise ConfigError(
+                f"pages are padded to multiples of {divisor} pixels; the visual branch needs "
+                f"multiples of {UNET_STRIDE}"
+            )
+
+
+Spec = DetectorSpec | RecognizerSpec | KieSpec | NerSpec
 T = typing.TypeVar("T")
 
 
@@ -141,10 +210,16 @@ def _decode_dataclass(cls: type, value: object, path: str) -> object:
             near = difflib.get_close_matches(str(key), names, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ConfigError(f"{path}: unknown key {key!r}{hint} Known: {', '.join(names)}")
-    missing = [name for name in names if name not in value]
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.name not in value and "added_later" not in f.metadata
+    ]
     if missing:
         raise ConfigError(f"{path}: missing {', '.join(missing)}")
-    fields = {name: _decode(hints[name], value[name], f"{path}.{name}") for name in names}
+    fields = {
+        name: _decode(hints[name], value[name], f"{path}.{name}") for name in names if name in value
+    }
     try:
         return cls(**fields)
     except ConfigError:

@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+import ocr_models.bundle
 import ocr_models.ocr
-from ocr_models.bundle import Predictor
-from ocr_models.detector import TextDetector
+from ocr_models.bundle import Predictor, task_of
+from ocr_models.entities import EntityOptions
 from ocr_models.errors import ConfigError, InputError
 from ocr_models.images import ImageLimits, decode_image, read_image
 from ocr_models.ocr import OcrOptions
-from ocr_models.recognizer import TextRecognizer
 from ocr_models.results import PageResult
 from ocr_models.runtime import RuntimeOptions
-from ocr_models.spec import DetectorSpec, Spec
+from ocr_models.spec import Spec
 from ocrserve.archives.build import load_models
-from ocrserve.model_names import DEFAULT, ROLES, ModelName, Role, model_sources
+from ocrserve.model_names import DEFAULT, ModelName, Role, model_sources
 
 Photo = str | Path | bytes | np.ndarray
 
@@ -32,6 +33,7 @@ class OCR:
         det: the detector: ``"default"``, a model folder, one of our checkpoints, or
             ``(config, checkpoint)``.
         recog: the recogniser, likewise.
+        kie: an extractor of key information, likewise; without one, words have no labels.
         options: what to keep of a page.
         runtime: how the networks run.
         limits: larger photos are refused before they are decoded.
@@ -46,6 +48,7 @@ class OCR:
         self,
         det: ModelName = DEFAULT,
         recog: ModelName = DEFAULT,
+        kie: ModelName | None = None,
         *,
         options: OcrOptions | None = None,
         runtime: RuntimeOptions | None = None,
@@ -53,6 +56,8 @@ class OCR:
         exif: bool = True,
     ) -> None:
         names: dict[Role, ModelName] = {"detector": det, "recognizer": recog}
+        if kie is not None:
+            names["extractor"] = kie
         predictor = make_predictor(names, runtime=runtime, options=options)
         assert isinstance(predictor, ocr_models.ocr.OCR), "it was given both models"
         self.predictor = predictor
@@ -66,7 +71,8 @@ class OCR:
             photo: a path, the bytes of an image file, or uint8 (H, W, 3) BGR pixels.
 
         Returns:
-            Words in reading order, boxes in pixels of the upright photo.
+            Words in reading order, boxes in pixels of the upright photo; with an extractor, what
+            they mean as ``info``.
 
         Raises:
             InputError: not a photo, damaged, or above the limits.
@@ -78,26 +84,25 @@ def load(
     model: ModelName,
     *,
     runtime: RuntimeOptions | None = None,
-    options: OcrOptions | None = None,
+    options: OcrOptions | EntityOptions | None = None,
 ) -> Predictor:
     """The predictor of a model.
 
     Args:
         model: as for :class:`OCR`; ``"default"`` is the chain of both default models.
         runtime: how the networks run.
-        options: of a chain.
+        options: of a chain, or of an entity recogniser.
 
     Returns:
-        A ``TextDetector``, a ``TextRecognizer``, or the chain of both; each has
-        ``predict(images)``.
+        A ``TextDetector``, a ``TextRecognizer``, or a chain; each has ``predict(images)``. Or a
+        ``KeyInfoExtractor``, which has ``predict(pages)``, or an ``EntityRecognizer``, which has
+        ``predict(texts)``.
     """
-    parts: dict[Role, _Part] = {}
+    parts: dict[str, _Part] = {}
     for source in model_sources(model):
         models = load_models([source])
-        for role in ROLES:
-            if (found := getattr(models, role)) is not None:
-                spec, state = found
-                parts[role] = _Part(spec, state, str(source.weights))
+        for role, (spec, state) in models.by_role.items():
+            parts[role] = _Part(spec, state, str(source.weights))
     return _assemble(parts, runtime, options)
 
 
@@ -105,23 +110,26 @@ def make_predictor(
     names: Mapping[Role, ModelName],
     *,
     runtime: RuntimeOptions | None = None,
-    options: OcrOptions | None = None,
+    options: OcrOptions | EntityOptions | None = None,
 ) -> Predictor:
-    """The predictor of a detector, a recogniser, or the chain of both.
+    """The predictor of a detector, a recogniser, an extractor, a chain, or an entity recogniser.
 
     Args:
-        names: as for :class:`OCR`, by role; of a folder that holds both models one is taken.
+        names: as for :class:`OCR`, by role; of a folder that holds several models one is taken.
         runtime: how the networks run.
-        options: of a chain.
+        options: of a chain, or of an entity recogniser.
     """
-    parts: dict[Role, _Part] = {}
+    parts: dict[str, _Part] = {}
     for role, name in names.items():
         (source,) = model_sources(name, role)
         models = load_models([source])
-        found = getattr(models, role)
-        if found is None:
-            raise ConfigError(f"{source.weights} is not a {role}, but a {models.task} model")
-        spec, state = found
+        if role not in models.by_role:
+            article = "an" if role[0] in "aeiou" else "a"
+            raise ConfigError(
+                f"{source.weights} is not {article} {role.replace('_', ' ')}, "
+                f"but a {models.task} model"
+            )
+        spec, state = models.by_role[role]
         parts[role] = _Part(spec, state, str(source.weights))
     return _assemble(parts, runtime, options)
 
@@ -151,20 +159,26 @@ class _Part:
 
 
 def _assemble(
-    parts: Mapping[Role, _Part], runtime: RuntimeOptions | None, options: OcrOptions | None
+    parts: Mapping[str, _Part],
+    runtime: RuntimeOptions | None,
+    options: OcrOptions | EntityOptions | None,
 ) -> Predictor:
     runtime = runtime if runtime is not None else RuntimeOptions()
-    detector = recognizer = None
-    for part in parts.values():
-        if isinstance(part.spec, DetectorSpec):
-            detector = TextDetector(part.spec, part.state, runtime, source=part.source)
-        else:
-            recognizer = TextRecognizer(part.spec, part.state, runtime, source=part.source)
-    if detector is not None and recognizer is not None:
-        chain_options = options if options is not None else OcrOptions()
-        return ocr_models.ocr.OCR(detector, recognizer, chain_options)
-    if options is not None:
-        raise ConfigError("options of a chain were given, but there is one model only")
-    predictor = detector if detector is not None else recognizer
-    assert predictor is not None, "load_models() returns at least one"
+    task = task_of(parts)
+    needed = {"ocr": OcrOptions, "ner": EntityOptions}.get(task, type(None))
+    if options is not None and not isinstance(options, needed):
+        raise ConfigError(f"{type(options).__name__} were given, but the model is for {task}")
+    entities = options if isinstance(options, EntityOptions) else None
+    made: dict[str, Any] = {
+        role: ocr_models.bundle.make_predictor(
+            (part.spec, part.state), runtime, entities, source=part.source
+        )
+        for role, part in parts.items()
+    }
+    if task == "ocr":
+        chain_options = options if isinstance(options, OcrOptions) else OcrOptions()
+        return ocr_models.ocr.OCR(
+            made["detector"], made["recognizer"], chain_options, made.get("extractor")
+        )
+    (predictor,) = made.values()
     return predictor

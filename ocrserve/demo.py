@@ -95,7 +95,12 @@ def page_from_json(answer: Mapping[str, Any]) -> PageResult:
     words = tuple(
         Word(
             Boundary(np.reshape(entry["box"], (-1, 2)), entry["box_score"]),
-            RecognitionResult(entry["text"], entry["text_score"], tuple(entry["char_scores"])),
+            RecognitionResult(
+                entry["text"],
+                entry["text_score"],
+                tuple(entry["char_scores"]),
+                tuple(entry["char_probabilities"]),
+            ),
         )
         for entry in answer["result"]
     )

@@ -49,19 +49,33 @@ def download(entry: ZooEntry, folder: Path) -> Path:
     """
     assert entry.url_path is not None
     assert entry.sha256_prefix is not None
-    path = folder / entry.url_path.rpartition("/")[2]
+    return _fetched(entry.url_path, folder, entry.sha256_prefix)
+
+
+def download_dictionary(entry: ZooEntry, folder: Path) -> Path:
+    """The dictionary of a published model, likewise; there is no hash to compare it with.
+
+    Raises:
+        DownloadError: as ``download``.
+    """
+    assert entry.dictionary_url_path is not None
+    return _fetched(entry.dictionary_url_path, folder, "")
+
+
+def _fetched(url_path: str, folder: Path, sha256_prefix: str) -> Path:
+    path = folder / url_path.rpartition("/")[2]
     if path.is_file():
         return path
     base = os.environ.get(MIRROR_VARIABLE) or PUBLISHED_BASE_URL
-    url = f"{base.rstrip('/')}/{entry.url_path}"
+    url = f"{base.rstrip('/')}/{url_path}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _temporary(path) as file:
             found = _transfer(url, file)
-            if not found.startswith(entry.sha256_prefix):
+            if not found.startswith(sha256_prefix):
                 raise DownloadError(
                     f"{url} is not the published file: its SHA-256 begins with "
-                    f"{found[: len(entry.sha256_prefix)]}, expected {entry.sha256_prefix}; try "
+                    f"{found[: len(sha256_prefix)]}, expected {sha256_prefix}; try "
                     "again, and if it stays so, do not use that file"
                 )
             os.replace(file.name, path)

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ocr_models.results import DetectionResult, PageResult, RecognitionResult
+from ocr_models.kie.links import NO_FIELDS
+from ocr_models.results import (
+    DetectionResult,
+    KeyInfoResult,
+    Link,
+    PageResult,
+    RecognitionResult,
+)
 
 Colour = tuple[int, int, int]  # RGB, 0..255
 Rectangle = tuple[float, float, float, float]  # left, top, right, bottom in pixels
@@ -28,6 +35,7 @@ LABEL_TEXT: Colour = (255, 255, 255)
 
 _FONT_SHRINKS = (1.0, 0.8, 0.64)
 _SUBPIXEL_BITS = 4
+_UNLABELLED = (*NO_FIELDS, "background")
 
 
 @dataclass(frozen=True)
@@ -39,13 +47,15 @@ class _Label:
 
 
 def draw_result(
-    image: np.ndarray, result: PageResult | DetectionResult | RecognitionResult
+    image: np.ndarray, result: PageResult | DetectionResult | RecognitionResult | KeyInfoResult
 ) -> NDArray[np.uint8]:
     """The picture of any predictor's result.
 
     Args:
         image: uint8 (H, W, 3) BGR, the one that was predicted on; it stays as it is.
-        result: boxes and texts, boxes alone, or the text of a crop.
+        result: boxes and texts, boxes alone, the text of a crop, or what words mean. Words that
+            have a meaning are labelled with it instead of with their text, and an arrow leads from
+            a key to its value.
 
     Returns:
         A new uint8 (H', W', 3) BGR picture; taller than ``image`` for the text of a crop.
@@ -55,6 +65,10 @@ def draw_result(
     if isinstance(result, DetectionResult):
         outlines = [(boundary.points, boundary.score) for boundary in result.boundaries]
         return _draw_outlines(image, outlines)
+    if isinstance(result, KeyInfoResult):
+        return _draw_info(image, list(result.boxes), result)
+    if result.info is not None:
+        return _draw_info(image, [word.boundary.points for word in result.words], result.info)
     outlines = [(word.boundary.points, word.recognition.score) for word in result.words]
     picture = _draw_outlines(image, outlines)
     return _draw_labels(picture, outlines, [word.text for word in result.words])
@@ -70,6 +84,46 @@ def _draw_outlines(
         for colour, width in ((RIM, thickness + 2), (_colour(score), thickness)):
             cv2.polylines(picture, polygon, True, colour[::-1], width, cv2.LINE_AA, _SUBPIXEL_BITS)
     return np.asarray(picture, np.uint8)
+
+
+def _draw_info(
+    image: np.ndarray, shapes: Sequence[np.ndarray], info: KeyInfoResult
+) -> NDArray[np.uint8]:
+    outlines = list(zip(shapes, info.label_scores, strict=True))
+    picture = _draw_outlines(image, outlines)
+    for link in info.links or ():
+        _draw_arrow(picture, shapes[link.key], shapes[link.value], link)
+    named = [i for i, label in enumerate(info.labels) if label.lower() not in _UNLABELLED]
+    captions = [f"{info.labels[i]} {info.label_scores[i]:.2f}" for i in named]
+    picture = _draw_labels(picture, [outlines[i] for i in named], captions)
+    middles = [(_middle(shapes[n.key], shapes[n.value]), n.score) for n in info.links or ()]
+    return _draw_labels(picture, middles, [f"{link.score:.2f}" for link in info.links or ()])
+
+
+def _draw_arrow(picture: np.ndarray, key: np.ndarray, value: np.ndarray, link: Link) -> None:
+    """From a key to its value, along the line between their middles but not over their texts."""
+    line = value.mean(axis=0) - key.mean(axis=0)
+    start, end = (
+        np.round(points.mean(axis=0) + side * _share_inside(points, line) * line).astype(int)
+        for points, side in ((key, 1), (value, -1))
+    )
+    start, end = start.tolist(), end.tolist()
+    length = max(1.0, float(np.hypot(end[0] - start[0], end[1] - start[1])))
+    thickness = _line_px(picture)
+    for colour, width in ((RIM, thickness + 2), (_colour(link.score), thickness)):
+        tip = min(0.2, 8 * thickness / length)
+        cv2.arrowedLine(picture, start, end, colour[::-1], width, cv2.LINE_AA, tipLength=tip)
+
+
+def _share_inside(points: np.ndarray, line: np.ndarray) -> float:
+    """How much of ``line``, drawn from the middle, lies within the bounds; at most half of it."""
+    half = np.ptp(points, axis=0) / 2
+    return float(min(0.5, *(half / np.maximum(np.abs(line), 1e-6))))
+
+
+def _middle(key: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """A point halfway, as an outline without extent."""
+    return np.repeat(((key.mean(axis=0) + value.mean(axis=0)) / 2)[None], 4, axis=0)
 
 
 def _draw_labels(

@@ -17,6 +17,7 @@ from typing import Literal
 
 from ocr_models import zoo
 from ocr_models.errors import ConfigError
+from ocr_models.mmocr_config import load_config
 from ocrserve import downloads
 from ocrserve.archives.build import ModelSource
 
@@ -27,9 +28,12 @@ CHECKPOINT_FOLDERS = (Path(), Path("checkpoints"))
 CONFIG_FOLDERS = (Path("configs"), Path(__file__).parent.parent / "configs")
 """Where the configs of named models are looked for: here, then beside a source checkout."""
 
+DICTIONARY_OPTION = "model.label_convertor.dict_file"
+
 ModelName = str | Path | Sequence[str | Path]
-Role = Literal["detector", "recognizer"]
+Role = Literal["detector", "recognizer", "extractor", "entity_recognizer"]
 ROLES: tuple[Role, ...] = ("detector", "recognizer")
+"""Of the default models that make the chain ``default``; an extractor is named by itself."""
 
 
 def model_sources(
@@ -42,7 +46,7 @@ def model_sources(
 
     Args:
         name: one name or path, or a config and a checkpoint.
-        role: what it should be; ``default`` means both when not given.
+        role: what it should be; ``default`` means detector and recogniser when not given.
         options: changes to the config (``--cfg-options``).
         download: fetch the published checkpoint of a named model when it is not here.
 
@@ -59,6 +63,7 @@ def model_sources(
         if _is_name(word) and word != DEFAULT:
             entry = _zoo_entry(word)
             config = _zoo_config(entry)  # before a long download
+            options = {**_dictionary_option(entry, config, options, download), **options}
             return [ModelSource(_published_weights(entry, download), config, options)]
         if options:
             raise ConfigError(
@@ -68,7 +73,11 @@ def model_sources(
     if len(parts) != 2:
         raise ConfigError(f"a model is one path, or a config and a checkpoint; got {parts}")
     first, weights = str(parts[0]), Path(parts[1])
-    config = _zoo_config(_zoo_entry(first)) if _is_name(first) else Path(first)
+    config = Path(first)
+    if _is_name(first):
+        entry = _zoo_entry(first)
+        config = _zoo_config(entry)
+        options = {**_dictionary_option(entry, config, options, download), **options}
     for path, what in ((config, "config"), (weights, "checkpoint")):
         if not path.is_file():
             raise ConfigError(f"the {what} {path} {_not_a_file(path)}")
@@ -89,9 +98,9 @@ def default_folder(role: Role) -> Path:
 def _is_name(word: str) -> bool:
     """Whether a word can only be meant as a name: no such file, and not the look of one."""
     path = Path(word)
-    known = {alias for entry in zoo.ZOO.values() for alias in (entry.name, entry.alias)}
+    known = {name.lower() for entry in zoo.ZOO.values() for name in (entry.name, entry.alias or "")}
     looks_like_path = bool(path.suffix) or len(path.parts) > 1
-    return not path.exists() and (word in known or not looks_like_path)
+    return not path.exists() and (word.lower() in known or not looks_like_path)
 
 
 def _zoo_entry(name: str) -> zoo.ZooEntry:
@@ -109,12 +118,40 @@ def _zoo_config(entry: zoo.ZooEntry) -> Path:
     raise ConfigError(f"the config of {entry.name} is not here; name it. Looked for {tried[0]}")
 
 
+def _dictionary_option(
+    entry: zoo.ZooEntry, config: Path, options: Mapping[str, object], download: bool
+) -> dict[str, object]:
+    """The option that says where the dictionary is, for a model whose config does not hold it."""
+    if entry.dictionary_name is None or DICTIONARY_OPTION in options:
+        return {}
+    if Path(load_config(config)["model"]["label_convertor"]["dict_file"]).is_file():
+        return {}
+    path = _found(entry.dictionary_name)
+    if path is None and download:
+        path = downloads.download_dictionary(entry, downloads.cache_folder())
+    if path is None:
+        name = entry.alias or entry.name
+        raise ConfigError(
+            f"{name} needs its dictionary {entry.dictionary_name}, which says what its classes "
+            f"mean; 'ocrserve convert {name} --download' fetches it with the weights, and puts it "
+            f"into the archive; or download {zoo.PUBLISHED_BASE_URL}{entry.dictionary_url_path} to "
+            f"{CHECKPOINT_FOLDERS[-1]}/, or give --cfg-options {DICTIONARY_OPTION}=PATH"
+        )
+    return {DICTIONARY_OPTION: str(path)}
+
+
+def _found(file_name: str) -> Path | None:
+    for folder in (*CHECKPOINT_FOLDERS, downloads.cache_folder()):
+        if (folder / file_name).is_file():
+            return folder / file_name
+    return None
+
+
 def _published_weights(entry: zoo.ZooEntry, download: bool) -> Path:
     if entry.file_name is None:
         raise ConfigError(f"{entry.name} comes with this package; name it {DEFAULT!r}")
-    for folder in (*CHECKPOINT_FOLDERS, downloads.cache_folder()):
-        if (folder / entry.file_name).is_file():
-            return folder / entry.file_name
+    if found := _found(entry.file_name):
+        return found
     if download:
         return downloads.download(entry, downloads.cache_folder())
     name = entry.alias or entry.name

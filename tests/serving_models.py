@@ -20,9 +20,15 @@ from torch import Tensor
 from ocr_models.bundle import Bundle, write_bundle
 from ocr_models.codecs.charsets import DICT90
 from ocr_models.codecs.ctc import CTCCodecConfig
+from ocr_models.codecs.ner import NerCodec, NerCodecConfig
 from ocr_models.detection.db_postprocess import DBPostprocessing
 from ocr_models.detection.dbnet import DBNet, DBNetConfig
+from ocr_models.key_info import KiePage, prepare_page
+from ocr_models.kie.links import LinkSettings
+from ocr_models.kie.preprocessing import KiePreprocessing
+from ocr_models.kie.sdmgr import SDMGR, PageGraph, SDMGRConfig
 from ocr_models.layers.light_resnet import LightResNetConfig
+from ocr_models.ner.bert_softmax import BertConfig, BertSoftmax, BertSoftmaxConfig
 from ocr_models.preprocessing import (
     DetectionPreprocessing,
     RecognitionPreprocessing,
@@ -30,7 +36,7 @@ from ocr_models.preprocessing import (
     recognition_inputs,
 )
 from ocr_models.recognition.crnn import CRNN, CRNNConfig, LightColumnsConfig
-from ocr_models.spec import DetectorSpec, RecognizerSpec
+from ocr_models.spec import DetectorSpec, KieSpec, NerSpec, RecognizerSpec
 
 CREATED_BY = "ocrserve tests"
 
@@ -119,6 +125,92 @@ def small_recognizer(seed: int = 0) -> tuple[RecognizerSpec, Mapping[str, Tensor
     return spec, network.state_dict()
 
 
+def sample_page(seed: int, count: int = 12, width: int = 480, height: int = 320) -> KiePage:
+    """A picture, with boxes and texts that have nothing to do with it."""
+    rng = np.random.default_rng(seed)
+    lefts, tops = rng.uniform(2, width - 90, count), rng.uniform(2, height - 40, count)
+    sizes = rng.uniform((20, 10), (80, 30), (count, 2))
+    boxes = [
+        [x, y, x + w, y + 1, x + w, y + h, x, y + h]
+        for x, y, (w, h) in zip(lefts.tolist(), tops.tolist(), sizes.tolist(), strict=True)
+    ]
+    letters = list("abcDEFgh 0123-?$.:")
+    texts = ["".join(rng.choice(letters, int(rng.integers(0, 9)))) for _ in range(count)]
+    return KiePage(drawn_image(seed, width, height), boxes, texts)
+
+
+def small_extractor(
+    seed: int = 0, *, visual: bool = True, openset: bool = True
+) -> tuple[KieSpec, Mapping[str, Tensor]]:
+    """An SDMG-R of some 60,000 parameters, whose answers differ from word to word."""
+    names = ("background", "key", "value", "others")
+    config = SDMGRConfig(
+        visual=visual, visual_dim=4, num_chars=len(DICT90) + 2, num_classes=len(names),
+        fusion_dim=60, node_input=8, node_embed=16, edge_embed=16,
+    )  # fmt: skip
+    spec = KieSpec(
+        network=config,
+        preprocessing=KiePreprocessing(DetectionPreprocessing(image_scale=(256, 128))),
+        characters=(*DICT90, " "),
+        class_names=names if openset else ("Ignore", "Total_key", "Total_value", "Date_value"),
+        links=LinkSettings("one-to-many") if openset else None,
+    )
+    torch.manual_seed(seed)
+    network = SDMGR(config)
+    prepared = prepare_page(sample_page(1, 40), spec)
+    images = None if prepared.tensor is None else torch.from_numpy(prepared.tensor[None])
+    graph = PageGraph(*map(torch.from_numpy, prepared.graph))
+    if images is not None:
+        _calibrate(network.backbone, images)
+    network.eval()
+    with torch.no_grad():
+        for logits, last in zip(
+            network(images, [graph]),
+            (network.bbox_head.node_cls, network.bbox_head.edge_cls),
+            strict=True,
+        ):
+            scale = 2.0 / logits.std(0)
+            last.bias.sub_(logits.mean(0)).mul_(scale)
+            last.weight.mul_(scale[:, None])
+    return spec, network.state_dict()
+
+
+def small_vocabulary() -> tuple[str, ...]:
+    """Special tokens, small letters, digits, some signs and some Chinese."""
+    characters = (
+        "abcdefghijklmnopqrstuvwxyz0123456789 .,&-" + "彭小军认为国内银行现在走的是台湾的发卡模式"
+    )
+    return ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *dict.fromkeys(characters))
+
+
+def small_entity_recognizer(
+    seed: int = 0, max_len: int = 32
+) -> tuple[NerSpec, Mapping[str, Tensor]]:
+    """A BERT of some 30,000 parameters that finds entities of two categories at random."""
+    codec = NerCodecConfig(small_vocabulary(), ("name", "place"), max_len=max_len)
+    encoder = BertConfig(
+        vocab_size=len(codec.vocabulary),
+        hidden_size=32,
+        num_layers=2,
+        num_heads=2,
+        intermediate_size=64,
+        max_positions=max_len,
+        initializer_range=0.3,
+    )
+    network_config = BertSoftmaxConfig(encoder, NerCodec(codec).num_labels)
+    torch.manual_seed(seed)
+    network = BertSoftmax(network_config)
+    with torch.no_grad():
+        # Every category becomes equally likely on average, and the rest unlikely.
+        texts = ["ann lee met bob in rome. 4 offices", "彭小军认为国内银行现在走的是台湾的发卡模式"]
+        tokens = [torch.from_numpy(NerCodec(codec).tokens(text[: max_len - 2])) for text in texts]
+        logits_TK = torch.cat([network.eval().logits(own[None])[0] for own in tokens])
+        bias = network.decoder.classifier.bias
+        bias.sub_(logits_TK.mean(0))
+        bias[[i for i, label in enumerate(NerCodec(codec).labels) if label[1:2] != "-"]] -= 1.0
+    return NerSpec(network_config, codec), network.state_dict()
+
+
 def _calibrate(network: torch.nn.Module, images_BCHW: Tensor) -> None:
     """Sets the statistics of every BatchNorm to those of these images."""
     for module in network.modules():
@@ -131,13 +223,26 @@ def _calibrate(network: torch.nn.Module, images_BCHW: Tensor) -> None:
 
 
 def write_small_bundle(folder: Path, task: str) -> Bundle:
-    """A model folder of ``"detection"``, ``"recognition"`` or ``"ocr"``."""
+    """A model folder of ``"detection"``, ``"recognition"``, ``"ocr"``, ``"kie"``, ``"ner"``, or the
+    chain of three models, ``"receipts"``."""
+    if task == "ner":
+        model = small_entity_recognizer()
+        return write_bundle(folder, created_by=CREATED_BY, entity_recognizer=model)
     return write_bundle(
         folder,
         created_by=CREATED_BY,
-        detector=small_detector() if task != "recognition" else None,
-        recognizer=small_recognizer() if task != "detection" else None,
+        detector=small_detector() if task in ("detection", "ocr", "receipts") else None,
+        recognizer=small_recognizer() if task in ("recognition", "ocr", "receipts") else None,
+        extractor=small_extractor() if task in ("kie", "receipts") else None,
     )
+
+
+SAMPLE_TEXTS = (
+    "彭小军认为国内银行现在走的是台湾的发卡模式",
+    "Ann Lee met Bob in Rome.",
+    "The 3 offices",
+    "a",
+)
 
 
 def exif_rotated_jpeg(image: np.ndarray) -> bytes:

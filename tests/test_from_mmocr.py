@@ -16,14 +16,18 @@ from ocr_models.detection.db_postprocess import DBPostprocessing
 from ocr_models.detection.dbnet import DBNetConfig, DBNetPPConfig
 from ocr_models.detection.families import build_network
 from ocr_models.errors import ConfigError
-from ocr_models.from_mmocr import FAMILIES, FROM_MMOCR, model_from_mmocr
+from ocr_models.from_mmocr import FROM_MMOCR, WITH_DICTIONARY, model_from_mmocr
 from ocr_models.from_mmocr.codecs import ctc_codec
 from ocr_models.layers.resnet import ResNetConfig
+from ocr_models.layers.tps import TPSConfig
 from ocr_models.mmocr_config import dump_config, load_config
 from ocr_models.mmocr_pipelines import detection_preprocessing, recognition_preprocessing
 from ocr_models.preprocessing import DetectionPreprocessing, RecognitionPreprocessing
-from ocr_models.recognition.crnn import CRNN, CRNNConfig, VeryDeepVggConfig
-from ocr_models.spec import DetectorSpec, RecognizerSpec, from_json_dict, to_json_dict
+from ocr_models.recognition.crnn import CRNNConfig, VeryDeepVggConfig
+from ocr_models.recognition.families import build_network as build_recognizer
+from ocr_models.spec import DetectorSpec, RecognizerSpec, Spec, from_json_dict, to_json_dict
+from tests.conformance.landed import config_landed
+from tests.stand_in_files import with_stand_in_files
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "golden" / "models"
@@ -31,13 +35,14 @@ CONFIGS = ROOT / "configs"
 OWN_CONFIGS = sorted(
     path.relative_to(CONFIGS).as_posix()
     for path in CONFIGS.rglob("*.py")
-    if "_base_" not in path.relative_to(CONFIGS).parts
+    if "_base_" not in path.relative_to(CONFIGS).parts and config_landed(load_config(path)["model"])
 )
 PUBLISHED = [
     "textdet/dbnet/dbnet_r18_fpnc_1200e_icdar2015.py",
     "textdet/dbnet/dbnet_r18_fpnc_100k_iters_synthtext.py",
     "textrecog/crnn/crnn_academic_dataset.py",
     "textrecog/crnn/crnn_toy_dataset.py",
+    "textrecog/tps/crnn_tps_academic_dataset.py",
     "textdet/dbnet/dbnet_r50dcnv2_fpnc_100k_iters_synthtext.py",
     "textdet/dbnet/dbnet_r50dcnv2_fpnc_1200e_icdar2015.py",
     "textdet/dbnetpp/dbnetpp_r50dcnv2_fpnc_100k_iter_synthtext.py",
@@ -67,20 +72,23 @@ def load(name: str) -> dict[str, Any]:
     return load_config(CONFIGS / name)
 
 
-def network_of(spec: DetectorSpec | RecognizerSpec) -> nn.Module:
-    return build_network(spec.network) if isinstance(spec, DetectorSpec) else CRNN(spec.network)
+def network_of(spec: Spec) -> nn.Module:
+    if isinstance(spec, DetectorSpec):
+        return build_network(spec.network)
+    assert isinstance(spec, RecognizerSpec)
+    return build_recognizer(spec.network)
 
 
 def test_sweep_sizes() -> None:
-    assert len(FAMILIES) == 17
-    assert set(FROM_MMOCR) <= set(FAMILIES)
-    assert len(OWN_CONFIGS) >= 6
+    assert not set(FROM_MMOCR) & set(WITH_DICTIONARY)
+    assert len({*FROM_MMOCR, *WITH_DICTIONARY}) == 17  # all of MMOCR 0.6.1
+    assert len(OWN_CONFIGS) >= 26
     assert set(PUBLISHED) <= set(OWN_CONFIGS)
 
 
 @pytest.mark.parametrize("name", OWN_CONFIGS)
 def test_every_config_of_ours_is_served(name: str, tmp_path: Path) -> None:
-    config = load(name)
+    config = with_stand_in_files(load(name), tmp_path)
     spec = model_from_mmocr(config)
     assert from_json_dict(type(spec), json.loads(json.dumps(to_json_dict(spec)))) == spec
     (tmp_path / "dumped.py").write_text(dump_config(config))
@@ -98,6 +106,18 @@ def test_models_equal_the_recorded_ones(name: str) -> None:
         [entry, list(tensor.shape), str(tensor.dtype).removeprefix("torch.")]
         for entry, tensor in network.state_dict().items()
     ] == recorded["state"]
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in OWN_CONFIGS if n.startswith("kie/") and "synthetic" not in n]
+)
+def test_models_of_key_information_equal_the_recorded_ones(name: str) -> None:
+    """Ours also name a class list, where MMOCR's show numbers."""
+    recorded = golden(Path(name).stem + ".json.gz")
+    model = load(name)["model"]
+    assert recorded["config"] == name
+    assert {**model, "class_list": None} == recorded["model"]
+    assert len([n for n in OWN_CONFIGS if n.startswith("kie/")]) == 3 + 1
 
 
 def test_dbnet() -> None:
@@ -132,17 +152,25 @@ def test_crnn() -> None:
     assert toy.network.num_classes == 38  # type: ignore[union-attr]
 
 
-def test_tps_has_its_own_message() -> None:
-    config = load(PUBLISHED[2])
-    config["model"] = golden("crnn_tps_academic_dataset.json.gz")["model"]
-    with pytest.raises(ConfigError, match=r"TPSPreprocessor.*not served.*crnn_academic_dataset"):
-        model_from_mmocr(config)
-
-
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - set(FROM_MMOCR)))
-def test_families_to_come(family: str) -> None:
-    with pytest.raises(ConfigError, match=f"{family!r}; this version serves DBNet, "):
-        model_from_mmocr({"model": {"type": family}})
+def test_crnn_with_tps() -> None:
+    config = load("textrecog/tps/crnn_tps_academic_dataset.py")
+    spec = model_from_mmocr(config)
+    assert spec.network == CRNNConfig(  # type: ignore[union-attr]
+        VeryDeepVggConfig(1, leaky_relu=False),
+        num_classes=37,
+        preprocessor=TPSConfig(1, 20, (32, 100)),
+    )
+    for key, value, message in (
+        ("num_fiducial", 21, "even"),
+        ("rectified_img_size", [48, 100], "32 px high"),
+        ("rectified_img_size", [32], "rectified_img_size: "),
+        ("num_fiducials", 20, "Did you mean 'num_fiducial'"),
+        ("type", "TPS", "Known: TPSPreprocessor"),
+    ):
+        changed = copy.deepcopy(config)
+        changed["model"]["preprocessor"][key] = value
+        with pytest.raises(ConfigError, match=message):
+            model_from_mmocr(changed)
 
 
 DET, REC = PUBLISHED[0], PUBLISHED[2]

@@ -17,6 +17,7 @@ from ocr_models import runtime as runtime_module
 from ocr_models.detection.dbnet import DBNet, DBNetConfig
 from ocr_models.errors import ConfigError
 from ocr_models.layers.light_resnet import LightResNetConfig
+from ocr_models.layers.tps import TPSConfig
 from ocr_models.recognition.crnn import CRNN, CRNNConfig, LightColumnsConfig
 from ocr_models.runtime import Runtime, RuntimeOptions, make_runtime
 from tests.conformance import formulas
@@ -28,6 +29,7 @@ TOLERANCE = {"float32": 1e-4, "bfloat16": 6e-2}
 SHAPES = {
     "detector": [(1, 3, 64, 96), (1, 3, 160, 64), (2, 3, 64, 96), (1, 3, 96, 32)],
     "recognizer": [(3, 1, 32, 64), (1, 1, 32, 176), (8, 1, 32, 32), (3, 1, 32, 64)],
+    "straightening_recognizer": [(3, 1, 32, 64), (1, 1, 32, 128)],
 }
 WAYS = [
     ("torch", "float32"),
@@ -50,7 +52,25 @@ def recognizer() -> Network:
     return network, network.logits, (2, 1, 32, 64), True
 
 
-NETWORKS: dict[str, Callable[[], Network]] = {"detector": detector, "recognizer": recognizer}
+def straightening_recognizer() -> Network:
+    config = TPSConfig(num_fiducial=6, rectified_size=(32, 64))
+    network = CRNN(CRNNConfig(LightColumnsConfig(), 38, hidden=16, preprocessor=config))
+    formulas.fill(network, 3)
+    with torch.no_grad():  # points that lie as in a trained network
+        code = network.get_submodule("preprocessor.LocalizationNetwork.localization_fc2")
+        assert isinstance(code, nn.Linear)
+        code.weight.mul_(0.05)
+        x = torch.linspace(-0.9, 0.9, 3)
+        points = torch.stack([x.repeat(2), torch.tensor([-0.8, 0.8]).repeat_interleave(3)], 1)
+        code.bias.copy_(points.flatten())
+    return network, network.logits, (2, 1, 32, 64), True
+
+
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "detector": detector,
+    "recognizer": recognizer,
+    "straightening_recognizer": straightening_recognizer,
+}
 
 
 def made(name: str, kind: str, precision: str) -> Runtime:
@@ -59,6 +79,14 @@ def made(name: str, kind: str, precision: str) -> Runtime:
     network, forward, example, fixed_height = NETWORKS[name]()
     options = RuntimeOptions(kind, "cpu", precision, threads=1)  # type: ignore[arg-type]
     return make_runtime(network, forward, options, example, fixed_height)
+
+
+def inputs(name: str, shape: tuple[int, int, int, int]) -> np.ndarray:
+    """Noise, smoothed where a tenth of a pixel's shift would show as another picture."""
+    images = torch.from_numpy(formulas.tensor(shape, 1))
+    if name == "straightening_recognizer":
+        images = 5 * torch.nn.functional.avg_pool2d(images, 5, 1, 2)
+    return images.numpy()
 
 
 def eager(name: str, images_BCHW: np.ndarray) -> np.ndarray:
@@ -75,13 +103,15 @@ def test_numbers_equal_eager_float32(name: str, kind: str, precision: str) -> No
     assert precision in runtime.name
     assert kind in runtime.name
     for shape in SHAPES[name]:  # each differs from the one before
-        images = formulas.tensor(shape, 1)
+        images = inputs(name, shape)
         expected = eager(name, images)
         (actual,) = runtime(images)
         assert actual.dtype == np.float32
         assert actual.shape == expected.shape
         difference = np.abs(actual - expected).max() / expected.std()
-        assert difference <= TOLERANCE[precision], (shape, difference)
+        # OpenVINO rounds the points to bfloat16, which shifts a crop by up to an eighth of a pixel.
+        more = 2 if name == "straightening_recognizer" else 1
+        assert difference <= more * TOLERANCE[precision], (shape, difference)
 
 
 @pytest.mark.parametrize(("kind", "precision"), WAYS)

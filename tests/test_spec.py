@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from ocr_models.codecs.attention import AttentionCodecConfig
 from ocr_models.codecs.ctc import CTCCodecConfig
 from ocr_models.detection.db_postprocess import DBPostprocessing
 from ocr_models.detection.dbnet import DBNetConfig
 from ocr_models.errors import ConfigError
 from ocr_models.layers.light_resnet import LightResNetConfig
 from ocr_models.layers.resnet import ResNetConfig
+from ocr_models.layers.tps import TPSConfig
 from ocr_models.preprocessing import DetectionPreprocessing, RecognitionPreprocessing
 from ocr_models.recognition.crnn import CRNNConfig, LightColumnsConfig, VeryDeepVggConfig
 from ocr_models.spec import DetectorSpec, RecognizerSpec, from_json_dict, to_json_dict
@@ -26,6 +28,7 @@ DETECTORS = {
 RECOGNIZERS = {
     "vgg": CRNNConfig(VeryDeepVggConfig(1, False), 38),
     "light": CRNNConfig(LightColumnsConfig(), 38, hidden=128, layers=1),
+    "straightened": CRNNConfig(VeryDeepVggConfig(1), 38, preprocessor=TPSConfig(num_fiducial=10)),
 }
 
 
@@ -103,6 +106,21 @@ def test_a_missing_key_is_named() -> None:
         from_json_dict(DetectorSpec, data)
 
 
+def test_files_from_before_a_field_was_added_can_be_read() -> None:
+    spec = recognizer(RECOGNIZERS["vgg"])
+    data: Any = to_json_dict(spec)
+    del data["network"]["preprocessor"]
+    assert from_json_dict(RecognizerSpec, data) == spec
+    del data["network"]["layers"]
+    with pytest.raises(ConfigError, match=r"network: missing layers$"):
+        from_json_dict(RecognizerSpec, data)
+
+
+def test_a_codec_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="CRNNConfig needs a codec of the kind CTCCodecConfig"):
+        replace(recognizer(RECOGNIZERS["vgg"]), codec=AttentionCodecConfig())
+
+
 def test_a_dictionary_of_another_size_is_refused() -> None:
-    with pytest.raises(ConfigError, match="38 classes, but its dictionary needs 37"):
+    with pytest.raises(ConfigError, match="num_classes 38, but its dictionary gives 37"):
         replace(recognizer(RECOGNIZERS["vgg"]), codec=CTCCodecConfig(with_unknown=False))

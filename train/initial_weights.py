@@ -1,8 +1,9 @@
-"""Weights that a training starts from: a whole checkpoint, or a backbone trained elsewhere."""
+"""Weights that a training starts from: a whole checkpoint, or parts that were trained elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,73 +11,181 @@ import torch
 from torch import Tensor, nn
 
 from ocr_models.errors import ConfigError
+from ocr_models.ner.bert_softmax import BertSoftmax, from_hugging_face
 from ocr_models.weights import load_state_dict
 
+_SHOWN = 5
 
-def start_from(network: nn.Module, source: str) -> list[str]:
-    """Put the weights of a checkpoint into ``network``, as far as names and shapes fit.
+
+@dataclass(frozen=True)
+class PretrainedPart:
+    """A part of the model whose weights come from a file (mmcv's ``init_cfg``).
+
+    Args:
+        path: of the part in the network, e.g. ``"backbone"``; empty for the whole network.
+        checkpoint: file or address.
+        prefix: what the part is called in the file, without a final dot; empty where the file holds
+            the part alone.
+    """
+
+    path: str
+    checkpoint: str
+    prefix: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the config calls the part."""
+        return f"model.{self.path}" if self.path else "model"
+
+
+def start(network: nn.Module, model: Mapping[str, Any], load_from: str | None = None) -> list[str]:
+    """Put the weights that a config names into the network, as far as names and shapes fit.
+
+    Those of ``load_from`` go first; what it leaves open comes from the parts' own files
+    (``init_cfg=dict(type='Pretrained', checkpoint=..., prefix=...)``). ``torchvision://NAME`` and
+    addresses are taken from PyTorch's download cache when they are there; nothing is downloaded.
 
     Args:
         network: changed in place.
-        source: file, MMOCR's or ours (``load_from``).
+        model: the config's ``model`` dictionary.
+        load_from: a checkpoint, MMOCR's or ours.
 
     Returns:
         Notes on what has no counterpart and keeps its random start.
 
     Raises:
-        ConfigError: nothing fits.
+        ConfigError: a file is missing, or nothing of it fits; or it leaves a backbone incomplete.
     """
-    left = _load_fitting(network, load_state_dict(source))
-    total = len(network.state_dict())
-    if len(left) == total:
-        raise ConfigError(f"load_from {source}: none of its weights fit this network")
-    if not left:
-        return []
-    return [
-        f"load_from {source}: {len(left)} of {total} weights have no counterpart and start at "
-        f"random: {', '.join(left[:5])}{', ...' if len(left) > 5 else ''}"
-    ]
+    notes: list[str] = []
+    filled: set[str] = set()
+    if load_from is not None:
+        filled |= _start_whole(network, load_from, notes)
+    for part in pretrained_parts(model):
+        filled |= _start_part(network, part, filled, notes)
+    if load_from is not None:
+        own = _weights(network)
+        left = [name for name in own if name not in filled]
+        if left:
+            notes.append(
+                f"{len(left)} of {len(own)} weights start at random: {_summary(left, own)}"
+            )
+    return notes
 
 
-def start_backbone(network: nn.Module, model: Mapping[str, Any]) -> list[str]:
-    """Follow ``model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...)``.
+def pretrained_parts(model: Mapping[str, Any]) -> list[PretrainedPart]:
+    """The parts of a ``model`` dictionary that name a file, outer ones first.
 
-    ``torchvision://NAME`` is taken from PyTorch's download cache when it is there; nothing is
-    downloaded.
-
-    Returns:
-        A note when the backbone starts at random although the config names a checkpoint.
+    MMOCR's older key ``pretrained`` names the file of a recogniser, of a detector's backbone, or of
+    BERT.
 
     Raises:
-        ConfigError: the named file does not fit the backbone.
+        ConfigError: a part names no file.
     """
-    section = (model.get("backbone") or {}).get("init_cfg") or {}
-    checkpoint = section.get("checkpoint") if section.get("type") == "Pretrained" else None
-    if checkpoint is None:
-        return []
-    path = _local_file(checkpoint)
+    found = list(_parts(model, ""))
+    if model.get("pretrained"):
+        found.insert(0, PretrainedPart(_pretrained_path(model), model["pretrained"]))
+    return found
+
+
+def _pretrained_path(model: Mapping[str, Any]) -> str:
+    if model.get("type") == "NerClassifier":
+        return "encoder"
+    return "" if "label_convertor" in model else "backbone"
+
+
+def _parts(section: Mapping[str, Any], path: str) -> Iterator[PretrainedPart]:
+    settings = section.get("init_cfg") or ()
+    for entry in (settings,) if isinstance(settings, Mapping) else settings:
+        if entry.get("type") == "Pretrained":
+            if not isinstance(entry.get("checkpoint"), str):
+                section_name = f"model.{path}" if path else "model"
+                raise ConfigError(f"{section_name}.init_cfg: Pretrained needs checkpoint, a file")
+            prefix = str(entry.get("prefix") or "").removesuffix(".")
+            yield PretrainedPart(path, entry["checkpoint"], prefix)
+    for key, value in section.items():
+        if key != "init_cfg" and isinstance(value, Mapping):
+            yield from _parts(value, f"{path}.{key}" if path else key)
+
+
+def _start_whole(network: nn.Module, source: str, notes: list[str]) -> set[str]:
+    path = _local_file(source)
     if path is None:
-        return [
-            f"the backbone starts at random: {checkpoint} is not on this machine; download it into "
-            f"{_cache()}, or name a file in model.backbone.init_cfg.checkpoint"
-        ]
-    backbone = network.get_submodule("backbone")
-    left = [
-        name
-        for name in _load_fitting(backbone, load_state_dict(path))
-        # Offsets of deformable convolutions start at zero; weights trained elsewhere have none.
-        if "num_batches" not in name and "conv_offset" not in name
-    ]
-    if left:
+        raise ConfigError(f"load_from {source}: there is no such file{_how_to_get(source)}")
+    fitting, remarks = _load_fitting(network, _read(network, path))
+    if not fitting:
+        raise ConfigError(f"load_from {source}: none of its weights fit this network")
+    notes += [f"load_from {source}: {remark}" for remark in remarks]
+    return fitting
+
+
+def _start_part(
+    network: nn.Module, part: PretrainedPart, filled: Collection[str], notes: list[str]
+) -> set[str]:
+    """Fill what is still open of one part; returns names in the network."""
+    try:
+        module = network.get_submodule(part.path)
+    except AttributeError as error:
         raise ConfigError(
-            f"{path} does not fit the backbone: {len(left)} weights have no counterpart, "
-            f"e.g. {', '.join(left[:5])}"
+            f"{part.name}.init_cfg names {part.checkpoint}, but the network has no part of "
+            "that name"
+        ) from error
+    start = f"{part.path}." if part.path else ""
+    open_names = [name for name in _weights(module) if start + name not in filled]
+    if not open_names:
+        return set()
+    path = _local_file(part.checkpoint)
+    if path is None:
+        notes.append(
+            f"{part.name} starts at random: {part.checkpoint} is not on this machine"
+            f"{_how_to_get(part.checkpoint)}"
         )
-    return []
+        return set()
+    given = _read(network, path)
+    if isinstance(network, BertSoftmax):
+        given = {key.removeprefix(start): value for key, value in given.items()}
+    if part.prefix:
+        given = {
+            key.removeprefix(f"{part.prefix}."): value
+            for key, value in given.items()
+            if key.startswith(f"{part.prefix}.")
+        }
+    kept = {key: value for key, value in given.items() if start + key not in filled}
+    fitting, remarks = _load_fitting(module, kept)
+    # Offsets of deformable convolutions start at zero, and nothing reads BERT's pooler; weights
+    # that were trained elsewhere may have neither.
+    left = [
+        key
+        for key in open_names
+        if key not in fitting and "conv_offset" not in key and ".pooler." not in key
+    ]
+    is_whole = part.path == "backbone" or isinstance(network, BertSoftmax)
+    if not fitting or (left and is_whole):
+        where = f" under {part.prefix!r}" if part.prefix else ""
+        raise ConfigError(
+            f"{path}{where} does not fit {part.name}: {len(left)} weights have no counterpart, "
+            f"e.g. {_few(left)}" + "".join(f"; {remark}" for remark in remarks)
+        )
+    if left:
+        shown = _summary(left, _weights(module))
+        notes.append(f"{path}: {len(left)} weights of {part.name} start at random: {shown}")
+        notes += [f"{path}: {remark}" for remark in remarks]
+    return {start + key for key in fitting}
 
 
-def _load_fitting(module: nn.Module, given: Mapping[str, Tensor]) -> list[str]:
-    """Names of the module's weights that ``given`` has no counterpart for."""
+def _read(network: nn.Module, path: str | Path) -> Mapping[str, Tensor]:
+    """The weights of a file, of a BERT under this network's names."""
+    given = load_state_dict(path)
+    if isinstance(network, BertSoftmax):
+        return from_hugging_face(given, network.config.encoder, str(path))
+    return given
+
+
+def _load_fitting(module: nn.Module, given: Mapping[str, Tensor]) -> tuple[set[str], list[str]]:
+    """Loads what fits.
+
+    Returns:
+        The names of what did, and remarks about what is in the file but did not.
+    """
     own = module.state_dict()
     fitting = {
         name: value
@@ -84,7 +193,47 @@ def _load_fitting(module: nn.Module, given: Mapping[str, Tensor]) -> list[str]:
         if name in own and own[name].shape == value.shape
     }
     module.load_state_dict(fitting, strict=False)
-    return sorted(set(own) - set(fitting))
+    reshaped = [
+        f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
+        for name, value in given.items()
+        if name in own and name not in fitting
+    ]
+    unused = [name for name in given if name not in own and not _is_counter(name)]
+    remarks = []
+    if reshaped:
+        remarks.append(f"{len(reshaped)} weights have another shape: {_few(reshaped)}")
+    if unused:
+        remarks.append(
+            f"{len(unused)} of its weights have no place in this network: {_summary(unused, given)}"
+        )
+    return set(fitting), remarks
+
+
+def _weights(module: nn.Module) -> list[str]:
+    """Names of all weights; the counters of batch normalisation may be missing in a file."""
+    return [name for name in module.state_dict() if not _is_counter(name)]
+
+
+def _is_counter(name: str) -> bool:
+    return name.rpartition(".")[2] == "num_batches_tracked"
+
+
+def _summary(names: Collection[str], all_names: Collection[str]) -> str:
+    """The names, those of a part that is concerned as a whole in one."""
+    whole: list[str] = []
+    single: list[str] = []
+    for part in dict.fromkeys(name.partition(".")[0] for name in names):
+        own = [name for name in names if name.partition(".")[0] == part]
+        total = sum(name.partition(".")[0] == part and not _is_counter(name) for name in all_names)
+        if len(own) == total > 1:
+            whole.append(f"all {total} of {part}")
+        else:
+            single += own
+    return ", ".join([*whole, *([_few(single)] if single else [])])
+
+
+def _few(names: Collection[str]) -> str:
+    return ", ".join(list(names)[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _local_file(checkpoint: str) -> Path | None:
@@ -95,6 +244,12 @@ def _local_file(checkpoint: str) -> Path | None:
         cached = _cache() / checkpoint.rsplit("/", 1)[-1]
         return cached if cached.is_file() else None
     return Path(checkpoint) if Path(checkpoint).is_file() else None
+
+
+def _how_to_get(checkpoint: str) -> str:
+    if "://" not in checkpoint:
+        return ""
+    return f"; download it into {_cache()}, or name a file"
 
 
 def _cache() -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ocr_models.errors import ConfigError
@@ -66,11 +66,13 @@ class EvaluationSettings:
         by_epoch: what ``interval`` counts.
         start: no evaluation before this epoch (iteration).
         metric: names for the task, e.g. ``("acc",)`` or ``("hmean-iou",)``.
-        save_best: name of a result to keep the best checkpoint by; ``"auto"``: the first one.
+        save_best: name of a result to keep the best checkpoint by, without prefix that of the mean
+            over several data sets; ``"auto"``: the first one.
         rule: ``"greater"`` or ``"less"``.
         min_score_thr: detection: least score threshold of the sweep.
         max_score_thr: detection: greatest one.
         step: detection: between thresholds.
+        metric_options: key information: ``dict(macro_f1=dict(ignores=[classes]))``.
     """
 
     interval: int = 1
@@ -82,6 +84,7 @@ class EvaluationSettings:
     min_score_thr: float = 0.3
     max_score_thr: float = 0.9
     step: float = 0.1
+    metric_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.interval < 1:

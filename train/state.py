@@ -16,11 +16,11 @@ from ocr_models.mmocr_config import dump_config
 from ocr_models.runtime import cpu_has_bfloat16
 from ocr_models.spec import to_json_dict
 
-from . import checkpoints, distributed
+from . import checkpoints, distributed, initial_weights
 from .data.loader import BatchPlan
 from .ema import WeightAverage
+from .fresh_weights import draw_fresh
 from .frozen import FrozenParts
-from .initial_weights import start_backbone, start_from
 from .optimizers import build_optimizer
 from .settings import TrainSettings
 from .tasks import Task
@@ -109,10 +109,9 @@ class TrainingState:
 
     def start(self) -> list[str]:
         """Begin at iteration 0 from the weights that the config names; returns notes."""
-        if self.settings.load_from:
-            notes = start_from(self.network, self.settings.load_from)
-        else:
-            notes = start_backbone(self.network, self.config.get("model") or {})
+        draw_fresh(self.network)
+        model = self.config.get("model") or {}
+        notes = initial_weights.start(self.network, model, self.settings.load_from or None)
         if self.average is not None:
             self.average.network.load_state_dict(self.network.state_dict())
         return [*notes, *self._slow_precision()]

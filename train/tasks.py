@@ -1,4 +1,4 @@
-"""What differs between training a detector and a recogniser: batches, losses, evaluation.
+"""What differs between kinds of models in training: batches, losses, evaluation.
 
 ``TASKS`` is the explicit table from a kind of model description to its task.
 """
@@ -11,23 +11,31 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
-from ocr_models.codecs.ctc import CTCCodec
-from ocr_models.detection.families import build_network
+from ocr_models.codecs.ner import Span
+from ocr_models.detection.families import build_network as build_detector
 from ocr_models.detector import TextDetector
+from ocr_models.entities import EntityOptions, EntityRecognizer
 from ocr_models.errors import ConfigError, OcrError
-from ocr_models.recognition.crnn import CRNN
+from ocr_models.ner.bert_softmax import BertSoftmax
+from ocr_models.recognition.families import build_network as build_recognizer
 from ocr_models.recognizer import TextRecognizer
 from ocr_models.runtime import RuntimeOptions
-from ocr_models.spec import DetectorSpec, RecognizerSpec, Spec
+from ocr_models.spec import DetectorSpec, KieSpec, NerSpec, RecognizerSpec, Spec
 
 from . import distributed
 from .augment.sample import Sample, SampleError
 from .data.datasets import Dataset
 from .evaluation.detection import DETECTION_METRICS, ImageSample, eval_hmean
+from .evaluation.entities import ALL, eval_ner_f1
 from .evaluation.recognition import RECOGNITION_METRICS, eval_ocr_metric
-from .objectives.crnn import CTCLoss, CTCLossConfig
+from .kie_task import KieTask, check_training_data
+from .objectives.bert_softmax import ner_loss
 from .objectives.detection import DETECTION_OBJECTIVES, DetectionObjective
+from .objectives.lines import RecognitionBatch, pad_lines
+from .objectives.recognition import RECOGNITION_OBJECTIVES, RecognitionObjective
+from .objectives.sdmgr import SDMGRLossConfig
 from .objectives.settings import loss_config
 from .settings import EvaluationSettings
 
@@ -63,7 +71,8 @@ class Task(Protocol):
         ...
 
     def losses(self, network: nn.Module, batch: Any) -> dict[str, Tensor]:
-        """Scalars to be summed, by name; ``network`` has the type and device of training."""
+        """Scalars by name; ``network`` has the type and device of training. Those that have
+        ``loss`` in their names are summed, others are only logged."""
         ...
 
     def evaluate(
@@ -96,7 +105,7 @@ class DetectionTask:
 
     def __init__(self, spec: DetectorSpec, objective: DetectionObjective) -> None:
         self.spec = spec
-        self.network = build_network(spec.network)
+        self.network = build_detector(spec.network)
         self.objective = objective
 
     def check(self, sample: Sample) -> None:
@@ -150,60 +159,37 @@ class DetectionTask:
         )
 
 
-class RecognitionBatch(NamedTuple):
-    """Lines (B, C, H, W), padded on the right, with what they say."""
-
-    images: Tensor
-    texts: list[str]
-    valid_ratios: list[float]
-
-
-class CRNNTask:
-    """Trains ``ocr_models.recognition.crnn``.
+class RecognitionTask:
+    """Trains a recogniser.
 
     Args:
         spec: the recogniser.
-        loss: MMOCR's ``loss``.
+        objective: its targets and losses.
     """
 
     metrics = ("acc", *RECOGNITION_METRICS, "one_minus_ned")
 
-    def __init__(self, spec: RecognizerSpec, loss: CTCLossConfig) -> None:
+    def __init__(self, spec: RecognizerSpec, objective: RecognitionObjective) -> None:
         self.spec = spec
-        self.network = CRNN(spec.network)
-        self.loss = CTCLoss(loss)
-        self.codec = CTCCodec(spec.codec)
+        self.network = build_recognizer(spec.network)
+        self.objective = objective
 
     def check(self, sample: Sample) -> None:
-        """See ``Task``; without an unknown class every character must have its own."""
-        try:
-            self.codec.encode([sample.text])
-        except ConfigError as error:
-            raise SampleError(f"{sample.source}: {error}") from error
+        """See ``Task``."""
+        self.objective.check(sample)
 
     def collate(self, samples: Sequence[Sample]) -> RecognitionBatch:
-        """See ``Task``; narrower lines are padded on the right with the colour black."""
-        lines = [_tensor(sample.pixels()) for sample in samples]
-        width = max(line.shape[2] for line in lines)
-        channels, height = lines[0].shape[:2]
-        images = torch.empty(len(lines), channels, height, width)
-        ratios = []
-        for image, line, sample in zip(images, lines, samples, strict=True):
-            own = line.shape[2]
-            image[:, :, :own] = line
-            image[:, :, own:] = torch.tensor(sample.pad_value)[:, None, None]
-            ratios.append(sample.valid_ratio * own / width)
-        return RecognitionBatch(images, [sample.text for sample in samples], ratios)
+        """See ``Task``; narrower lines are padded on the right."""
+        step = self.objective.target_step
+        if step is not None and any(sample.targets is None for sample in samples):
+            raise ConfigError(f"the training pipeline of this model needs the step {step}")
+        images, ratios = pad_lines([_tensor(sample.pixels()) for sample in samples], samples)
+        targets = self.objective.collate([s.targets for s in samples]) if step else None
+        return RecognitionBatch(images, [sample.text for sample in samples], ratios, targets)
 
     def losses(self, network: nn.Module, batch: RecognitionBatch) -> dict[str, Tensor]:
         """See ``Task``."""
-        logits = network(batch.images).logits
-        encoded = self.codec.encode(batch.texts)
-        targets = np.split(encoded.classes, np.cumsum(encoded.lengths)[:-1])
-        result: dict[str, Tensor] = self.loss(
-            logits, [torch.from_numpy(target) for target in targets], batch.valid_ratios
-        )
-        return result
+        return self.objective.losses(network, batch)
 
     def evaluate(
         self,
@@ -228,6 +214,76 @@ class CRNNTask:
         )
 
 
+class NerBatch(NamedTuple):
+    """Tokens, labels and mask, (B, T) each; the mask is 1 for tokens, 0 for what fills up."""
+
+    tokens: Tensor
+    labels: Tensor
+    mask: Tensor
+
+
+class NerTask:
+    """Trains ``ocr_models.ner.bert_softmax``.
+
+    Args:
+        spec: the entity recogniser.
+        loss: MMOCR's ``loss``.
+    """
+
+    metrics = ("f1-score",)
+
+    def __init__(self, spec: NerSpec, loss: Mapping[str, Any]) -> None:
+        self.spec = spec
+        self.network = BertSoftmax(spec.network)
+        self.loss = ner_loss(loss)
+
+    def check(self, sample: Sample) -> None:
+        """See ``Task``; texts without entities are fine."""
+
+    def collate(self, samples: Sequence[Sample]) -> NerBatch:
+        """See ``Task``; shorter texts are filled up with padding."""
+        if any(sample.targets is None for sample in samples):
+            raise ConfigError("the training pipeline of this model needs the step NerTransform")
+        tokens = [sample.targets.tokens for sample in samples]
+        labels = [sample.targets.labels for sample in samples]
+        masks = [torch.ones_like(own) for own in tokens]
+        return NerBatch(*(pad_sequence(each, batch_first=True) for each in (tokens, labels, masks)))
+
+    def losses(self, network: nn.Module, batch: NerBatch) -> dict[str, Tensor]:
+        """See ``Task``."""
+        logits = network(batch.tokens, batch.mask).logits
+        result: dict[str, Tensor] = self.loss(logits, batch.labels, batch.mask)
+        return result
+
+    def evaluate(
+        self,
+        state_dict: Mapping[str, Tensor],
+        dataset: Dataset,
+        settings: EvaluationSettings,
+        device: torch.device,
+    ) -> dict[str, float]:
+        """See ``Task``; texts longer than the model reads at once are read in windows."""
+        assert isinstance(self.spec, NerSpec)
+        options = EntityOptions(long_text="windows")
+        recognizer = EntityRecognizer(self.spec, state_dict, _evaluation_runtime(device), options)
+        own: list[tuple[int, tuple[list[Span], tuple[Span, ...], str]]] = []
+        numbers = range(distributed.rank(), len(dataset), distributed.world_size())
+        for group in _groups(((i, dataset.sample(0, i)) for i in numbers), 256):
+            results = recognizer.predict([sample.text for _, sample in group])
+            for (number, sample), result in zip(group, results, strict=True):
+                found = [Span(each.label, each.start, each.end) for each in result.entities]
+                own.append((number, (found, sample.fields["entities"], sample.text)))
+        scores = eval_ner_f1(*zip(*_in_order(own), strict=True))
+        whole = scores.pop(ALL)
+        by_category = {f"{label}:f1-score": each.f1 for label, each in sorted(scores.items())}
+        return {
+            "f1-score": whole.f1,
+            "precision": whole.precision,
+            "recall": whole.recall,
+            **by_category,
+        }
+
+
 def build_task(config: Mapping[str, Any], spec: Spec | None = None) -> Task:
     """The task that the config's ``model`` needs.
 
@@ -242,7 +298,13 @@ def build_task(config: Mapping[str, Any], spec: Spec | None = None) -> Task:
         spec = model_from_mmocr(dict(config))
     if isinstance(spec, DetectorSpec):
         return DetectionTask(spec, DETECTION_OBJECTIVES[type(spec.network)](spec, model))
-    return CRNNTask(spec, loss_config(CTCLossConfig, "CTCLoss", model.get("loss") or {}))
+    if isinstance(spec, KieSpec):
+        check_training_data(config, spec)
+        head = model.get("bbox_head") or {}
+        return KieTask(spec, loss_config(SDMGRLossConfig, "SDMGRLoss", head.get("loss") or {}))
+    if isinstance(spec, NerSpec):
+        return NerTask(spec, model.get("loss") or {})
+    return RecognitionTask(spec, RECOGNITION_OBJECTIVES[type(spec.network)](spec, model))
 
 
 def _tensor(image: np.ndarray) -> Tensor:

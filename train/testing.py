@@ -12,7 +12,7 @@ from ocr_models.errors import ConfigError
 from ocr_models.spec import Spec
 
 from . import distributed
-from .data.build import build_datasets
+from .data.build import build_datasets, mean_wanted
 from .settings import EvaluationSettings
 from .tasks import build_task
 from .validation import evaluate_all
@@ -36,7 +36,8 @@ def run_test(
         config: a resolved config in MMOCR's dialect.
         checkpoint: file, MMOCR's or ours, or its weights.
         metrics: ``hmean-iou`` or ``hmean-ic13`` for detectors, ``acc`` or one of its parts for
-            recognisers; empty: the task's usual one.
+            recognisers, ``macro_f1`` or ``openset_f1`` for key information; empty: the task's
+            usual one.
         device: e.g. ``"cpu"``; a GPU when there is one.
         min_score_thr: detection: least score threshold of the sweep.
         max_score_thr: detection: greatest one.
@@ -63,10 +64,13 @@ def run_test(
             min_score_thr=min_score_thr,
             max_score_thr=max_score_thr,
             step=step,
+            metric_options=(config.get("evaluation") or {}).get("metric_options") or {},
         )
         task = build_task(config, spec)
         weights = checkpoint if isinstance(checkpoint, Mapping) else _weights(Path(checkpoint))
-        return evaluate_all(task, weights, datasets, settings, where)
+        return evaluate_all(
+            task, weights, datasets, settings, where, show_mean=mean_wanted(section)
+        )
 
 
 def _weights(path: Path) -> Mapping[str, Tensor]:

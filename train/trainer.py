@@ -27,7 +27,7 @@ from ocr_models.errors import ConfigError, OcrError
 from ocr_models.spec import Spec
 
 from . import checkpoints, distributed
-from .data.build import build_datasets
+from .data.build import build_datasets, mean_wanted
 from .data.datasets import ConcatDataset, Dataset
 from .data.loader import BatchPlan, endless_batches
 from .logs import IntervalClock, RunLog
@@ -171,9 +171,11 @@ class _Run:
         parts, self.notes = build_datasets(data["train"], training=True, seed=seed)
         self.dataset: Dataset = parts[0] if len(parts) == 1 else ConcatDataset(parts)
         self.validation: list[Dataset] = []
+        self.show_mean: bool | None = None
         if settings.evaluation is not None:
             check_metrics(task, settings.evaluation.metric)
             self.validation, _ = build_datasets(data["val"], training=False, seed=seed)
+            self.show_mean = mean_wanted(data["val"])
         self.plan = BatchPlan(
             length=len(self.dataset),
             batch_size=settings.loader.samples_per_gpu,
@@ -308,7 +310,7 @@ class _Run:
         state, progress = self.state, self.state.progress
         state.optimizer.zero_grad(set_to_none=True)
         losses = losses_of(batch)
-        total = torch.stack(list(losses.values())).sum()
+        total = torch.stack([value for name, value in losses.items() if "loss" in name]).sum()
         state.scaler.scale(total).backward()
         state.scaler.unscale_(state.optimizer)
         clip = self.settings.grad_clip or {}
@@ -375,7 +377,9 @@ class _Run:
         started = time.perf_counter()
         random_state = checkpoints.random_state()
         weights = state.weights_to_use()
-        results = evaluate_all(self.task, weights, self.validation, settings, self.device)
+        results = evaluate_all(
+            self.task, weights, self.validation, settings, self.device, show_mean=self.show_mean
+        )
         checkpoints.restore_random_state(random_state)
         state.progress.metrics = results
         if log is not None:
@@ -413,7 +417,7 @@ class _Run:
 def _best_key(wanted: str, results: Mapping[str, float]) -> str:
     if wanted == "auto":
         return next(iter(results))
-    for key in (wanted, f"0_{wanted}", f"mean_{wanted}"):
+    for key in (wanted, f"mean_{wanted}", f"0_{wanted}"):
         if key in results:
             return key
     raise ConfigError(

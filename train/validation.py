@@ -21,6 +21,8 @@ def evaluate_all(
     datasets: Sequence[Dataset],
     settings: EvaluationSettings,
     device: torch.device,
+    *,
+    show_mean: bool | None = None,
 ) -> dict[str, float]:
     """Evaluate on every data set.
 
@@ -30,10 +32,11 @@ def evaluate_all(
         datasets: one after the other.
         settings: metrics and score thresholds.
         device: where to compute.
+        show_mean: add the mean over the data sets; None: where there are several.
 
     Returns:
-        ``{"0_word_acc": ...}``: results of data set 0, 1, ..., and with several of them also
-        ``mean_...``.
+        ``{"0_word_acc": ...}``: results of data set 0, 1, ..., and their means ``mean_...``, in
+        which every data set counts the same.
 
     Raises:
         ConfigError: a metric that the task does not have.
@@ -43,7 +46,7 @@ def evaluate_all(
     for number, dataset in enumerate(datasets):
         scores = task.evaluate(state_dict, dataset, settings, device)
         results |= {f"{number}_{name}": float(value) for name, value in scores.items()}
-    if len(datasets) > 1:
+    if len(datasets) > 1 if show_mean is None else show_mean:
         names = [name.removeprefix("0_") for name in results if name.startswith("0_")]
         for name in names:
             values = [results[f"{number}_{name}"] for number in range(len(datasets))]

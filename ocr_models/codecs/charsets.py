@@ -45,7 +45,10 @@ def read_dictionary_file(path: str | Path) -> str:
     try:
         content = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ConfigError(f"cannot read the dictionary file {path}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot read the dictionary file {path}: {error.strerror}. Paths are relative to the "
+            "working folder; set label_convertor.dict_file to where the file is"
+        ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"the dictionary file {path} is not UTF-8: {error}") from error
     return parse_dictionary(content, source=str(path))

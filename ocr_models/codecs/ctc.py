@@ -82,7 +82,11 @@ class CTCCodec:
         )
 
     def decode(
-        self, logits_BTK: NDArray[np.floating], valid_ratios: Sequence[float] | None = None
+        self,
+        logits_BTK: NDArray[np.floating],
+        valid_ratios: Sequence[float] | None = None,
+        *,
+        probabilities: bool = False,
     ) -> list[RecognitionResult]:
         """Best-path texts, one per line.
 
@@ -92,14 +96,18 @@ class CTCCodec:
         Args:
             logits_BTK: network output; one line may come as (T, K).
             valid_ratios: share of the steps that hold text, per line; the rest is not read.
+            probabilities: must be False: CTC networks give logits.
         """
+        if probabilities:
+            raise ValueError("CTC networks give logits, not probabilities")
         if logits_BTK.ndim == 2:
             logits_BTK = logits_BTK[None]
         results = []
         for classes, scores in self.best_paths(logits_BTK, valid_ratios):
             text = "".join(self._spelling[index] for index in classes[:, 0].tolist())
             char_scores = tuple(scores[:, 0].tolist())
-            results.append(RecognitionResult(text, mean_char_score(char_scores, text), char_scores))
+            score = mean_char_score(char_scores, text)
+            results.append(RecognitionResult(text, score, char_scores, char_scores))
         return results
 
     def best_paths(

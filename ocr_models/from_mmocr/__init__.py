@@ -11,26 +11,28 @@ from typing import Any
 
 from ocr_models.config_section import Section
 from ocr_models.errors import ConfigError
-from ocr_models.mmocr_pipelines import find_test_pipeline
+from ocr_models.mmocr_pipelines import find_test_dataset, find_test_pipeline
 from ocr_models.spec import Spec
 
+from .abinet import abinet
 from .crnn import crnn
 from .dbnet import dbnet
 from .drrg import drrg
 from .fcenet import fcenet
 from .mask_rcnn import mask_rcnn
+from .master import master
+from .ner import bert_softmax
+from .nrtr import nrtr
 from .panet import panet
 from .psenet import psenet
+from .robust_scanner import robust_scanner
+from .sar import sar
+from .satrn import satrn
+from .sdmgr import sdmgr
+from .segocr import segocr
 from .textsnake import textsnake
 
-__all__ = ["FAMILIES", "FROM_MMOCR", "model_from_mmocr"]
-
-FAMILIES = (
-    "ABINet", "CRNNNet", "DBNet", "DRRG", "FCENet", "MASTER", "NRTR", "NerClassifier",
-    "OCRMaskRCNN", "PANet", "PSENet", "RobustScanner", "SARNet", "SATRN", "SDMGR",
-    "SegRecognizer", "TextSnake",
-)  # fmt: skip
-"""The ``type`` of every model family of MMOCR 0.6.1."""
+__all__ = ["FROM_MMOCR", "WITH_DICTIONARY", "model_from_mmocr"]
 
 FROM_MMOCR: Mapping[str, Callable[[Section, object], Spec]] = {
     "DBNet": dbnet,
@@ -41,8 +43,19 @@ FROM_MMOCR: Mapping[str, Callable[[Section, object], Spec]] = {
     "OCRMaskRCNN": mask_rcnn,
     "TextSnake": textsnake,
     "CRNNNet": crnn,
+    "ABINet": abinet,
+    "SegRecognizer": segocr,
+    "NerClassifier": bert_softmax,
+    "RobustScanner": robust_scanner,
+    "SARNet": sar,
+    "NRTR": nrtr,
+    "SATRN": satrn,
+    "MASTER": master,
 }
-"""The served families, by the ``type`` of their model."""
+"""Model families of MMOCR 0.6.1, by the ``type`` of their model."""
+
+WITH_DICTIONARY: Mapping[str, Callable[[Section, object, Section], Spec]] = {"SDMGR": sdmgr}
+"""Likewise those whose characters are named by the data set, which is their third argument."""
 
 
 def model_from_mmocr(config: Mapping[str, Any]) -> Spec:
@@ -53,15 +66,16 @@ def model_from_mmocr(config: Mapping[str, Any]) -> Spec:
             ``test_pipeline``.
 
     Raises:
-        ConfigError: something is unknown, missing, or not served by this version.
+        ConfigError: something is unknown, missing, or not served.
     """
     if "model" not in config:
         raise ConfigError("the config has no 'model'; is it a whole config, not one of its bases?")
     model = Section(config["model"], "model")
-    family = model.type_name(FAMILIES)
-    if family not in FROM_MMOCR:
-        raise ConfigError(f"model.type is {family!r}; this version serves {', '.join(FROM_MMOCR)}")
+    family = model.type_name([*FROM_MMOCR, *WITH_DICTIONARY])
     try:
+        if family in WITH_DICTIONARY:
+            dataset = Section(find_test_dataset(config, "dict_file"), "data.test")
+            return WITH_DICTIONARY[family](model, find_test_pipeline(config), dataset)
         return FROM_MMOCR[family](model, find_test_pipeline(config))
     except ConfigError:
         raise

@@ -8,6 +8,7 @@ from ocr_models.config_section import Section, flag, several, whole
 from ocr_models.errors import ConfigError
 from ocr_models.layers.light_resnet import LightResNetConfig
 from ocr_models.layers.resnet import ResNetConfig
+from ocr_models.layers.resnet31 import ResNet31Config
 
 from .training_keys import finish
 
@@ -76,6 +77,47 @@ def light_resnet(backbone: Section) -> LightResNetConfig:
         blocks=backbone.read("blocks", several(whole), default.blocks),
         strides=backbone.read("strides", several(_pair), default.strides),
     )
+
+
+def resnet31(backbone: Section, out_indices: tuple[int, ...] | None = None) -> ResNet31Config:
+    """MMOCR's ``ResNet31OCR``; ``out_indices`` are the stages that are read, None for the last."""
+    name = backbone.type_name(["ResNet31OCR"])
+    default = ResNet31Config()
+    backbone.fix(out_indices=out_indices)
+    channels = backbone.read("channels", several(whole), tuple(default.channels))
+    blocks = backbone.read("layers", several(whole), tuple(default.blocks))
+    # MMOCR's own lists of channels end in a seventh number that nothing uses.
+    if len(channels) not in (6, 7) or len(blocks) != 4:
+        raise ConfigError(
+            f"{backbone.path} needs 6 channels (and perhaps a seventh, unused) and 4 layers, got "
+            f"{list(channels)} and {list(blocks)}"
+        )
+    stage3_pool = default.stage3_pool
+    if backbone.has("stage4_pool_cfg"):
+        pool = backbone.section("stage4_pool_cfg")
+        stage3_pool = pool.read("stride", _one_or_two)
+        kernel = pool.read("kernel_size", _one_or_two)
+        if kernel != stage3_pool:
+            raise ConfigError(
+                f"{pool.path}: kernel_size is {kernel}; it must equal the stride, {stage3_pool}"
+            )
+        pool.finish()
+    config = ResNet31Config(
+        in_channels=backbone.read("base_channels", int, default.in_channels),
+        blocks=(blocks[0], blocks[1], blocks[2], blocks[3]),
+        channels=(
+            channels[0], channels[1], channels[2], channels[3], channels[4], channels[5]
+        ),
+        stage3_pool=stage3_pool,
+        last_stage_pool=backbone.read("last_stage_pool", bool, default.last_stage_pool),
+    )  # fmt: skip
+    finish(backbone, name)
+    return config
+
+
+def _one_or_two(value: Any) -> tuple[int, int]:
+    """(vertical, horizontal), from a pair or from one number for both."""
+    return (value, value) if type(value) is int else _pair(value)
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -1,10 +1,13 @@
-"""CRNN's config."""
+"""CRNN's config, with or without a step that straightens crops."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from ocr_models.codecs.ctc import CTCCodec
-from ocr_models.config_section import Section, optional, whole
+from ocr_models.config_section import Section, optional, several, whole
 from ocr_models.errors import ConfigError
+from ocr_models.layers.tps import TPSConfig
 from ocr_models.mmocr_pipelines import recognition_preprocessing
 from ocr_models.recognition.crnn import CRNNConfig, LightColumnsConfig, VeryDeepVggConfig
 from ocr_models.spec import RecognizerSpec
@@ -16,11 +19,6 @@ from .training_keys import finish
 
 def crnn(model: Section, pipeline: object) -> RecognizerSpec:
     """CRNN with the paper's backbone or a light one."""
-    if model.has("preprocessor"):
-        raise ConfigError(
-            "model.preprocessor: rectifying crops before they are read (TPSPreprocessor) is not "
-            "served by this version; crnn_academic_dataset.py is the same model without"
-        )
     model.fix(encoder=None)
     backbone = _crnn_backbone(model.section("backbone"))
     codec = ctc_codec(model.section("label_convertor"))
@@ -46,10 +44,31 @@ def crnn(model: Section, pipeline: object) -> RecognizerSpec:
         hidden=decoder.read("hidden", int, default.hidden),
         layers=decoder.read("layers", int, default.layers),
         recurrent=decoder.read("rnn_flag", bool, False),
+        preprocessor=_tps(model.section("preprocessor")) if model.has("preprocessor") else None,
     )
     finish(decoder, "CRNNDecoder")
     finish(model, "CRNNNet")
     return RecognizerSpec(network, recognition_preprocessing(pipeline), codec)
+
+
+def _tps(preprocessor: Section) -> TPSConfig:
+    preprocessor.type_name(["TPSPreprocessor"])
+    default = TPSConfig()
+    # The size of what comes in changes nothing: the points are found by average pooling.
+    preprocessor.skip(("img_size",))
+    config = TPSConfig(
+        in_channels=preprocessor.read("num_img_channel", int, default.in_channels),
+        num_fiducial=preprocessor.read("num_fiducial", int, default.num_fiducial),
+        rectified_size=preprocessor.read("rectified_img_size", _size, default.rectified_size),
+    )
+    finish(preprocessor, "TPSPreprocessor")
+    return config
+
+
+def _size(value: Any) -> tuple[int, int]:
+    """(height, width) in pixels."""
+    height, width = several(whole)(value)
+    return height, width
 
 
 def _crnn_backbone(backbone: Section) -> VeryDeepVggConfig | LightColumnsConfig:

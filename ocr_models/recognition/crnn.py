@@ -1,7 +1,8 @@
 """CRNN: convolutions, a bidirectional LSTM, and CTC.
 
 Paper: An End-to-End Trainable Neural Network for Image-based Sequence Recognition,
-arXiv:1507.05717.
+arXiv:1507.05717. With a ``preprocessor``, which straightens crops first, it is close to the one of
+arXiv:1603.03915.
 Parameter names and numbers are those of MMOCR 0.6.1.
 
 Shapes: B batch, C image channels, H = 32 px high and W px wide image, D feature channels, T steps
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ocr_models.layers.light_resnet import LightResNet, LightResNetConfig
+from ocr_models.layers.tps import TPSConfig, TPSPreprocessor
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class CRNNConfig:
         hidden: units of the LSTM in each direction.
         layers: 2 as in the paper, or 1.
         recurrent: False replaces the LSTM by a 1x1 convolution.
+        preprocessor: straightens every crop first; its ``rectified_size`` must be 32 px high.
     """
 
     backbone: VeryDeepVggConfig | LightColumnsConfig = field(default_factory=VeryDeepVggConfig)
@@ -77,12 +80,17 @@ class CRNNConfig:
     hidden: int = 256
     layers: int = 2
     recurrent: bool = True
+    preprocessor: TPSConfig | None = field(default=None, metadata={"added_later": True})
 
     def __post_init__(self) -> None:
         if self.num_classes < 2:
             raise ValueError(f"num_classes counts the blank and must be >= 2: {self.num_classes}")
         if self.layers not in (1, 2):
             raise ValueError(f"layers must be 1 or 2, got {self.layers}")
+        if self.preprocessor is not None and self.preprocessor.rectified_size[0] != 32:
+            raise ValueError(
+                f"rectified_size is {self.preprocessor.rectified_size}; CRNN reads lines 32 px high"
+            )
 
 
 class CRNNOutput(NamedTuple):
@@ -179,6 +187,9 @@ class CRNN(nn.Module):
     def __init__(self, config: CRNNConfig) -> None:
         super().__init__()
         self.config = config
+        self.preprocessor: nn.Module = (
+            nn.Identity() if config.preprocessor is None else TPSPreprocessor(config.preprocessor)
+        )
         self.backbone: nn.Module = (
             VeryDeepVgg(config.backbone)
             if isinstance(config.backbone, VeryDeepVggConfig)
@@ -187,7 +198,7 @@ class CRNN(nn.Module):
         self.decoder = CRNNDecoder(config)
 
     def forward(self, images_BCHW: Tensor) -> CRNNOutput:
-        features = self.backbone(images_BCHW)
+        features = self.backbone(self.preprocessor(images_BCHW))
         return CRNNOutput(features, self.decoder(features))
 
     def logits(self, images_BCHW: Tensor) -> Tensor:

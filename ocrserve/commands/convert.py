@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from ocrserve.archives.model_config import ModelConfig
 
 DESCRIPTION = """
-One model makes a detection or a recognition archive; a detector and a recogniser make a chain that
-answers with texts. A model is 'default' (the weights of this package), a model folder, one of our
+One model makes an archive of its own task (detection, recognition, kie or ner); a detector and a
+recogniser make a chain that answers with texts, and with an extractor of key information also with
+labels and fields. A model is 'default' (the weights of this package), a model folder, one of our
 checkpoints, a name of 'ocrserve zoo', or an MMOCR config and its checkpoint. The archive needs no
 ocrserve where it runs.
 """
@@ -25,9 +26,17 @@ EXAMPLES = """\
   {prog} --det default --output-folder model_store --model-name detection
   {prog} dbnet_r18_fpnc_1200e_icdar2015.py dbnet.pth --output-folder model_store --model-name dbnet
   {prog} DB_r18 --download --output-folder model_store
+  {prog} --det default --recog default --kie default --output-folder model_store \\
+      --model-name receipts
   {prog} --det dbnet.py dbnet.pth --recog crnn.pth --output-folder model_store --model-name ocr \\
       --workers 2 --option min_score=0.5 --option merge_lines=true
 """
+
+PARTS = {
+    "--det": "detector",
+    "--recog": "recogniser",
+    "--kie": "extractor of key information",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", nargs="*", metavar="MODEL", help="CONFIG CHECKPOINT, or a model without a config"
     )
-    for option, what in (("--det", "detector"), ("--recog", "recogniser")):
+    for option, what in PARTS.items():
         parser.add_argument(
             option, nargs="+", metavar="MODEL", help=f"{what} of a chain: likewise one or two words"
         )
@@ -72,9 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Builds the archive and says where it is."""
-    if bool(arguments.model) == bool(arguments.det or arguments.recog):
-        arguments.usage_error("give a MODEL, or --det and --recog")
-    for words in (arguments.model, arguments.det, arguments.recog):
+    if bool(arguments.model) == bool(arguments.det or arguments.recog or arguments.kie):
+        arguments.usage_error("give a MODEL, or --det, --recog and perhaps --kie")
+    for words in (arguments.model, arguments.det, arguments.recog, arguments.kie):
         if words and len(words) > 2:
             arguments.usage_error(f"a model is one or two words; got {' '.join(words)}")
 
@@ -108,6 +117,8 @@ def _sources(arguments: argparse.Namespace) -> list[ModelSource]:
         sources += model_sources(arguments.det, "detector", download=arguments.download)
     if arguments.recog:
         sources += model_sources(arguments.recog, "recognizer", download=arguments.download)
+    if arguments.kie:
+        sources += model_sources(arguments.kie, "extractor", download=arguments.download)
     return sources
 
 

@@ -15,12 +15,13 @@ from ocr_models.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from ocr_models.bundle import Predictor
+    from ocr_models.bundle import ImagePredictor
+    from ocr_models.results import PageResult
 
 DESCRIPTION = """
-Prints the text of each photo, with the default models unless others are named. A photo that cannot
-be read is reported, the others are read, and the exit code is 1. IMAGE is a file, a folder, a
-quoted pattern, or - for standard input.
+Prints the text of each photo, with the default models unless others are named; with --kie also what
+it says, one field per line. A photo that cannot be read is reported, the others are read, and the
+exit code is 1. IMAGE is a file, a folder, a quoted pattern, or - for standard input.
 """
 EXAMPLES = """\
   {prog} photo.jpg
@@ -28,11 +29,13 @@ EXAMPLES = """\
   {prog} photo.jpg --draw annotated/
   {prog} photo.jpg --det-config dbnet.py --det-ckpt dbnet.pth --recog work_dirs/crnn/latest.pth
   {prog} word.png --det None
+  {prog} receipt.jpg --kie default --print-result --draw labelled.png
 """
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 STANDARD_INPUT = "-"
-NOTHING = "None"  # MMOCR's word for a half of the chain that is left out
+NOTHING = "None"  # MMOCR's word for a part of the chain that is left out
+PARTS = {"det": "detector", "recog": "recogniser", "kie": "extractor of key information"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,12 +60,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--min-score", type=float, default=0.0, metavar="S", help="leave out words below, 0..1"
     )
-    output.add_argument("--print-result", action="store_true", help=argparse.SUPPRESS)
+    output.add_argument(
+        "--min-probability",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="the same by probability, which means the same with every recogniser, 0..1",
+    )
+    output.add_argument(
+        "--print-result", action="store_true",
+        help="print one line per word: scores, text, and the label that --kie gives it",
+    )  # fmt: skip
     models = parser.add_argument_group("models")
-    for option, what in (("det", "detector"), ("recog", "recogniser")):
+    for option, what in PARTS.items():
+        default = NOTHING if option == "kie" else "default"
         models.add_argument(
-            f"--{option}", default="default", metavar="MODEL",
-            help=f"{what}: 'default', a checkpoint of ours, a model folder, or None for none",
+            f"--{option}", default=default, metavar="MODEL",
+            help=f"{what}: a checkpoint of ours, a model folder, a name of 'ocrserve zoo', "
+            f"'default', or None for none (default: {default})",
         )  # fmt: skip
         models.add_argument(
             f"--{option}-config", metavar="FILE", help=f"MMOCR config of the {what}"
@@ -122,7 +137,11 @@ def run(arguments: argparse.Namespace) -> int:
                 print(json.dumps({"image": photo, "error": error.to_json()}, ensure_ascii=False))
             continue
         stem = names.unused("stdin" if photo == STANDARD_INPUT else Path(photo).stem)
-        _show(photo, result, several=len(photos) > 1, as_json=arguments.json)
+        if arguments.json:
+            line = {"image": photo, **result.to_json()}
+            print(json.dumps(line, ensure_ascii=False, allow_nan=False), flush=True)
+        else:
+            _show(photo, result, several=len(photos) > 1, words=arguments.print_result)
         if arguments.export is not None:
             text = json.dumps(result.to_json(), ensure_ascii=False, allow_nan=False)
             (arguments.export / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
@@ -152,13 +171,15 @@ def _photos(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(found), complaints
 
 
-def _predictor(arguments: argparse.Namespace) -> Predictor:
+def _predictor(arguments: argparse.Namespace) -> ImagePredictor:
+    from ocr_models.entities import EntityRecognizer
+    from ocr_models.key_info import KeyInfoExtractor
     from ocr_models.ocr import OcrOptions
     from ocr_models.runtime import RuntimeOptions
     from ocrserve.api import make_predictor
     from ocrserve.model_names import ModelName, Role
 
-    roles: dict[str, Role] = {"det": "detector", "recog": "recognizer"}
+    roles: dict[str, Role] = {"det": "detector", "recog": "recognizer", "kie": "extractor"}
     names: dict[Role, ModelName] = {}
     for option, role in roles.items():
         name, config, checkpoint = (
@@ -172,13 +193,23 @@ def _predictor(arguments: argparse.Namespace) -> Predictor:
             names[role] = name
     if not names:
         arguments.usage_error("--det None and --recog None leave nothing to do")
+    if "extractor" in names and len(names) < 3:
+        arguments.usage_error("--kie needs both a detector and a recogniser")
     options = None
-    if len(names) == 2:
-        options = OcrOptions(min_text_score=arguments.min_score, merge_lines=arguments.lines)
-    elif arguments.lines or arguments.min_score:
-        arguments.usage_error("--lines and --min-score need both a detector and a recogniser")
+    if len(names) >= 2:
+        options = OcrOptions(
+            min_text_score=arguments.min_score,
+            min_text_probability=arguments.min_probability,
+            merge_lines=arguments.lines,
+        )
+    elif arguments.lines or arguments.min_score or arguments.min_probability:
+        arguments.usage_error(
+            "--lines, --min-score and --min-probability need both a detector and a recogniser"
+        )
     runtime = RuntimeOptions(kind=arguments.runtime, device=arguments.device)
-    return make_predictor(names, runtime=runtime, options=options)
+    made = make_predictor(names, runtime=runtime, options=options)
+    assert not isinstance(made, EntityRecognizer | KeyInfoExtractor), "no such role was given"
+    return made
 
 
 def _pixels(photo: str, arguments: argparse.Namespace) -> np.ndarray:
@@ -192,13 +223,9 @@ def _pixels(photo: str, arguments: argparse.Namespace) -> np.ndarray:
     return to_pixels(data, limits, exif=arguments.exif)
 
 
-def _show(photo: str, result: Any, *, several: bool, as_json: bool) -> None:
-    from ocr_models.results import DetectionResult
+def _show(photo: str, result: Any, *, several: bool, words: bool) -> None:
+    from ocr_models.results import DetectionResult, PageResult
 
-    if as_json:
-        line = {"image": photo, **result.to_json()}
-        print(json.dumps(line, ensure_ascii=False, allow_nan=False), flush=True)
-        return
     if several:
         print(f"==> {photo} <==")
     if isinstance(result, DetectionResult):
@@ -207,7 +234,23 @@ def _show(photo: str, result: Any, *, several: bool, as_json: bool) -> None:
             print(f"{boundary.score:.2f}  {numbers}")
     else:
         print(result.text)
+    if isinstance(result, PageResult):
+        _show_page(result, words)
     sys.stdout.flush()
+
+
+def _show_page(page: PageResult, words: bool) -> None:
+    """What the page says, and every word with its scores."""
+    if page.info is not None:
+        print()
+        for field in page.info.fields:
+            print(f"{field.score:.2f}  {field.key}: {field.value}")
+    if not words:
+        return
+    print()
+    for i, word in enumerate(page.words):
+        label = f"{page.info.label_scores[i]:.2f}  {page.info.labels[i]}  " if page.info else ""
+        print(f"{word.boundary.score:.2f}  {word.recognition.score:.2f}  {label}{word.text}")
 
 
 def _draw(target: Path, pixels: np.ndarray, result: Any) -> None:

@@ -6,20 +6,22 @@ import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ocr_models.errors import ConfigError
 
 DESCRIPTION = """
 Measures a checkpoint on data.test of a config, with MMOCR's metrics: hmean-iou and hmean-ic13 for
 detectors, acc or one of its parts (word_acc, word_acc_ignore_case, word_acc_ignore_case_symbol,
-char_recall, char_precision, one_minus_ned) for recognisers.
+char_recall, char_precision, one_minus_ned) for recognisers, macro_f1 (of closed sets) or openset_f1
+for key information, f1-score for entity recognition.
 """
 EXAMPLES = """\
   {prog} configs/textdet/dbnet/dbnet_light_fpnc_synthetic.py work_dirs/db/latest.pth \\
       --eval hmean-iou
   {prog} my_config.py crnn.pth --eval acc --out results.json
   {prog} my_config.py default --eval word_acc_ignore_case one_minus_ned
+  {prog} configs/kie/sdmgr/sdmgr_unet16_60e_wildreceipt.py sdmgr.pth --eval macro_f1
 """
 
 
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint", metavar="CHECKPOINT", help="checkpoint file, model folder, or 'default'"
     )
     parser.add_argument(
-        "--eval", nargs="+", default=[], metavar="METRIC", help="default: hmean-iou or acc"
+        "--eval", nargs="+", default=[], metavar="METRIC", help="default: the task's usual one"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the results as JSON, too")
     parser.add_argument(
@@ -87,19 +89,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _model(name: str, config: Mapping[str, Any]) -> tuple[Any, Any]:
     """Weights and, where they bring their own architecture, the spec."""
+    from ocr_models.bundle import ROLES
     from ocr_models.from_mmocr import model_from_mmocr
-    from ocr_models.spec import DetectorSpec
     from ocrserve.archives.build import load_models
     from ocrserve.model_names import DEFAULT, Role, model_sources
 
     if name != DEFAULT and not Path(name).is_dir():
         return model_sources(name)[0].weights, None
-    is_detector = isinstance(model_from_mmocr(config), DetectorSpec)
-    role: Role = "detector" if is_detector else "recognizer"
-    model = getattr(load_models(model_sources(name, role)), role)
-    if model is None:
-        raise ConfigError(f"the config is for a {role}, but {name} holds none")
-    spec, weights = model
+    role = cast(Role, ROLES[type(model_from_mmocr(config))])
+    models = load_models(model_sources(name, role)).by_role
+    if role not in models:
+        raise ConfigError(f"the config is for a {role.replace('_', ' ')}, but {name} holds none")
+    spec, weights = models[role]
     return weights, spec
 
 

@@ -78,13 +78,20 @@ def _cells(entry: ZooEntry) -> tuple[str, ...]:
 
 
 def _headline(entry: ZooEntry) -> str:
-    """The figure that models are compared by: hmean of a detector, accuracy of a recogniser."""
-    wanted = "hmean" if entry.task == "detection" else "word_acc"
+    """The figure that models of one kind are compared by."""
+    wanted = {
+        "detection": "hmean",
+        "recognition": "word_acc",
+        "kie": "macro_f1",
+        "ner": "f1-score",
+    }[entry.task]
     chosen = [metric for metric in entry.metrics if wanted in metric.name]
     return ", ".join(f"{metric.dataset} {metric.value:.3f}" for metric in chosen) or "none"
 
 
 def _details(entry: ZooEntry) -> str:
+    from ocr_models.zoo import PUBLISHED_BASE_URL
+
     facts = {
         "name": entry.name,
         "short name": entry.alias or "none",
@@ -94,6 +101,8 @@ def _details(entry: ZooEntry) -> str:
         "sha256": f"{entry.sha256_prefix}..." if entry.sha256_prefix else "in its model.json",
         "trained on": entry.training_data,
     }
+    if entry.dictionary_url_path is not None:
+        facts["dictionary"] = PUBLISHED_BASE_URL + entry.dictionary_url_path
     lines = [f"{name:{max(map(len, facts))}}  {value}" for name, value in facts.items()]
     lines += [f"  {m.dataset}: {m.name} {m.value:.3f}" for m in entry.metrics]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from ocr_models.errors import ConfigError, WeightsError
 from ocr_models.from_mmocr import model_from_mmocr
 from ocr_models.images import ImageLimits
 from ocr_models.mmocr_config import load_config
-from ocr_models.recognition.crnn import CRNN
+from ocr_models.recognition.families import build_network
 from ocr_models.spec import RecognizerSpec, to_json_dict
 from ocr_models.weights import read_safetensors
 from ocrserve.archives.build import ModelSource, build_archive, load_models
@@ -74,7 +74,7 @@ def test_mmocr_config_and_checkpoint(zipped: bool, tmp_path: Path) -> None:
     config = ROOT / "configs" / "textrecog" / "crnn" / "crnn_academic_dataset.py"
     spec = model_from_mmocr(load_config(config))
     assert isinstance(spec, RecognizerSpec)
-    state = CRNN(spec.network).state_dict()
+    state = build_network(spec.network).state_dict()
     optimizer = {"state": {}, "param_groups": [{"lr": 1.0}]}
     content = {"meta": {"epoch": 5}, "state_dict": state, "optimizer": optimizer}
     checkpoint = tmp_path / "crnn.pth"

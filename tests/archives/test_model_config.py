@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -47,12 +46,18 @@ REFUSED = [
     ("ocr", {"handler": {"details": "yes"}}, r"details must be true or false; got 'yes'"),
     ("ocr", {"handler": {"details": 1}}, r"details must be true or false; got 1"),
     ("ocr", {"handler": {"max_bytes": 10**9}}, r"max_bytes must be 1 to 45000000"),
+    ("ner", {"handler": {"max_bytes": 10}}, r"'max_bytes' means nothing for ner"),
+    ("ner", {"handler": {"long_text": "cut"}}, r"long_text must be one of refuse, windows"),
+    ("ocr", {"handler": {"long_text": "refuse"}}, r"'long_text' means nothing for ocr"),
     ("ocr", {"handler": {"runtime": "onnx"}}, r"one of auto, torch, onnxruntime, openvino"),
 ]
 
 
+TEXT_OPTIONS = {"long_text", "max_characters"}
+
+
 def test_sweep_is_complete() -> None:
-    assert len(REFUSED) == 26
+    assert len(REFUSED) == 29
 
 
 @pytest.mark.parametrize(("task", "data", "message"), REFUSED)
@@ -75,6 +80,7 @@ def test_defaults_are_complete_and_survive_yaml(task: Task) -> None:
 def test_everything_survives_a_file(tmp_path: Path) -> None:
     options = HandlerOptions(
         min_score=0.5,
+        min_probability=0.75,
         min_box_score=0.25,
         max_crops=10,
         merge_lines=True,
@@ -85,12 +91,21 @@ def test_everything_survives_a_file(tmp_path: Path) -> None:
         runtime="torch",
         precision="bfloat16",
     )
-    assert {f.name for f in option_fields("ocr")} == set(vars(options))
-    assert all(vars(options)[f.name] != f.default for f in dataclasses.fields(HandlerOptions))
+    others = TEXT_OPTIONS | {"max_boxes"}
+    assert {f.name for f in option_fields("ocr")} == set(vars(options)) - others
+    assert all(vars(options)[f.name] != f.default for f in option_fields("ocr"))
     config = ModelConfig(8, 5, 2, 4, 30, 60, 70, 80, "cpu", options)
     path = tmp_path / "model-config.yaml"
     path.write_text(config.to_yaml(), encoding="utf-8")
     assert load_model_config(path, "ocr") == config
+
+
+def test_options_of_ner_survive_a_file(tmp_path: Path) -> None:
+    options = HandlerOptions(long_text="windows", max_characters=500)
+    assert {f.name for f in option_fields("ner")} >= TEXT_OPTIONS
+    path = tmp_path / "model-config.yaml"
+    path.write_text(ModelConfig(handler=options).to_yaml(), encoding="utf-8")
+    assert load_model_config(path, "ner").handler == options
 
 
 def test_unreadable_files(tmp_path: Path) -> None:

@@ -6,11 +6,16 @@ import hashlib
 import importlib.util
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ocr_models.bundle import load_predictor, write_bundle
+from ocr_models.detection.db_postprocess import DBPostprocessing
 from ocr_models.errors import ConfigError
+from ocr_models.ocr import OCR
+from ocr_models.runtime import RuntimeOptions
 from ocrserve.archives.build import ModelSource, build_archive
 from ocrserve.archives.model_config import parse_model_config
 from ocrserve.archives.verify import (
@@ -20,7 +25,14 @@ from ocrserve.archives.verify import (
     verify_archive,
     verify_server,
 )
-from tests.serving_models import drawn_image, encoded, write_small_bundle
+from tests.serving_models import (
+    CREATED_BY,
+    drawn_image,
+    encoded,
+    small_detector,
+    small_recognizer,
+    write_small_bundle,
+)
 
 HANDLER = {"handler": {"threads": 1, "runtime": "torch", "precision": "float32"}}
 
@@ -46,6 +58,28 @@ def test_archive_runs_without_ocrserve(archive: Path, tmp_path: Path) -> None:
     assert report.describe["task"] == "ocr"
 
 
+def test_a_chain_with_a_detector_of_polygons(tmp_path: Path) -> None:
+    spec, weights = small_detector()
+    spec = replace(spec, postprocessing=DBPostprocessing("poly", mask_thr=0.5))
+    models = write_bundle(
+        tmp_path / "models",
+        created_by=CREATED_BY,
+        detector=(spec, weights),
+        recognizer=small_recognizer(),
+    )
+    settings = parse_model_config(HANDLER, "ocr")
+    archive = build_archive(
+        [ModelSource(tmp_path / "models")], tmp_path, model_name="curved", model_config=settings
+    )
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(encoded(drawn_image(0)))
+    assert verify_archive(archive, [picture]).ok
+    chain = load_predictor(models, RuntimeOptions("torch"))
+    assert isinstance(chain, OCR)
+    (page,) = chain.predict([drawn_image(0)])
+    assert max(len(word.boundary.points) for word in page.words) > 4
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # OpenVINO traces in ways that PyTorch calls deprecated
 def test_default_runtime_and_sample_images(tmp_path: Path) -> None:
@@ -56,6 +90,18 @@ def test_default_runtime_and_sample_images(tmp_path: Path) -> None:
     assert len(report.comparisons) == 3
     available = "openvino" if importlib.util.find_spec("openvino") else "torch"
     assert report.describe["runtime"].startswith(available)
+
+
+def test_archive_of_key_information(tmp_path: Path) -> None:
+    write_small_bundle(tmp_path / "models", "kie")
+    settings = parse_model_config(HANDLER, "kie")
+    archive = build_archive(
+        [ModelSource(tmp_path / "models")], tmp_path, model_name="kie", model_config=settings
+    )
+    report = verify_archive(archive)
+    assert report.ok
+    assert [c.image for c in report.comparisons] == [f"sample-{i}.json" for i in range(3)]
+    assert report.describe["models"]["extractor"]["network"] == "SDMGR"
 
 
 def _with_file(archive: Path, target: Path, name: str, text: str) -> Path:

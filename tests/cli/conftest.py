@@ -17,6 +17,7 @@ class Folders:
     chain: Path
     detector: Path
     recognizer: Path
+    extractor: Path
     photos: Path
 
 
@@ -27,9 +28,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     photos.mkdir()
     for seed, name in enumerate(("a.png", "b.jpg", "c.bmp")):
         (photos / name).write_bytes(encoded(drawn_image(seed), Path(name).suffix))
-    for name, task in (("chain", "ocr"), ("det", "detection"), ("rec", "recognition")):
+    for name, task in (
+        ("chain", "ocr"), ("det", "detection"), ("rec", "recognition"), ("kie", "kie"),
+    ):  # fmt: skip
         write_small_bundle(root / name, task)
-    return Folders(root / "chain", root / "det", root / "rec", photos)
+    return Folders(root / "chain", root / "det", root / "rec", root / "kie", photos)
 
 
 @pytest.fixture

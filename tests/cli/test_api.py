@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ocr_models.ocr
 import ocrserve
 from ocr_models.errors import ConfigError, InputError
 from ocr_models.images import ImageLimits
@@ -74,8 +75,9 @@ def test_load(folders: Folders) -> None:
     assert isinstance(detector, TextDetector)
     assert isinstance(recognizer, TextRecognizer)
     assert len(detector.predict([image])[0].boundaries) > 2
-    assert len(chain.predict([image])[0].words) <= 2  # type: ignore[union-attr]
-    with pytest.raises(ConfigError, match="one model only"):
+    assert isinstance(chain, ocr_models.ocr.OCR)
+    assert len(chain.predict([image])[0].words) <= 2
+    with pytest.raises(ConfigError, match="OcrOptions were given, but the model is for detection"):
         load(folders.detector, runtime=TORCH, options=OcrOptions())
 
 
@@ -94,6 +96,7 @@ def test_default_models_are_there_or_their_lack_is_explained() -> None:
     if (DEFAULT_FOLDERS / "detector").is_dir():
         assert default_folder("detector").is_dir()
         assert default_folder("recognizer").is_dir()
+        assert default_folder("extractor").is_dir()
     else:
         with pytest.raises(ConfigError, match="has no default detector"):
             default_folder("detector")

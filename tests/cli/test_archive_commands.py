@@ -69,14 +69,14 @@ def test_a_chain_with_settings(folders: Folders, tmp_path: Path, capsys: Capture
 def test_an_mmocr_config_and_checkpoint(tmp_path: Path, capsys: Capture) -> None:
     from ocr_models.from_mmocr import model_from_mmocr
     from ocr_models.mmocr_config import load_config
-    from ocr_models.recognition.crnn import CRNN
+    from ocr_models.recognition.families import build_network
     from ocr_models.spec import RecognizerSpec
 
     config = tmp_path / "crnn.py"
     config.write_text(CRNN_CONFIG, encoding="utf-8")
     spec = model_from_mmocr(load_config(config))
     assert isinstance(spec, RecognizerSpec)
-    state = CRNN(spec.network).state_dict()
+    state = build_network(spec.network).state_dict()
     torch.save({"meta": {"epoch": 1}, "state_dict": state}, tmp_path / "weights.pth")
     words = [str(config), str(tmp_path / "weights.pth"), "--output-folder", str(tmp_path)]
     assert mmocr2torchserve(words) == 0

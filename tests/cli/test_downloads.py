@@ -14,13 +14,17 @@ import pytest
 import torch
 
 from ocr_models import zoo
+from ocr_models.config_section import Section
 from ocr_models.detection.families import build_network
+from ocr_models.errors import ConfigError
 from ocr_models.from_mmocr import model_from_mmocr
+from ocr_models.from_mmocr.codecs import charset
 from ocr_models.mmocr_config import load_config
 from ocr_models.spec import DetectorSpec
 from ocrserve import downloads
 from ocrserve.cli import main
 from ocrserve.downloads import DownloadError, download
+from ocrserve.model_names import DICTIONARY_OPTION, model_sources
 
 CONTENT = bytes(range(256)) * 20_000  # five chunks
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -180,3 +184,62 @@ def test_convert_downloads_a_named_model(
     assert (tmp_path / "store" / "tiny.mar").is_file()
     assert main([*words, "--force"]) == 0  # now from the cache
     assert len(mirror.asked) == 1
+
+
+def test_a_dictionary_comes_with_its_weights(
+    mirror: Mirror,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SAR_CN: its config names a dictionary file that neither we nor the checkpoint hold."""
+    entry = zoo.ZOO["sar_r31_parallel_decoder_chinese"]
+    weights = dataclasses.replace(entry, sha256_prefix=hashlib.sha256(CONTENT).hexdigest()[:8])
+    monkeypatch.setattr(zoo, "ZOO", {entry.name: weights})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        model_sources("SAR_CN", "recognizer")
+    for part in (
+        "SAR_CN needs its dictionary dict_printed_chinese_english_digits.txt",
+        "'ocrserve convert SAR_CN --download'",
+        "textrecog/sar/dict_printed_chinese_english_digits.txt to checkpoints/",
+        "--cfg-options model.label_convertor.dict_file=PATH",
+    ):
+        assert part in str(caught.value)
+
+    serve(mirror, weights, (CONTENT, len(CONTENT)))
+    mirror.files[f"/zoo/{entry.dictionary_url_path}"] = ("一\n二\n".encode(), 8)
+    (source,) = model_sources("SAR_CN", "recognizer", download=True)
+    cache = downloads.cache_folder()
+    dictionary = cache / str(entry.dictionary_name)
+    assert source.weights == cache / str(entry.file_name)
+    assert source.options == {DICTIONARY_OPTION: str(dictionary)}
+    assert dictionary.read_text(encoding="utf-8") == "一\n二\n"
+    assert source.config is not None
+    config = load_config(source.config, source.options)
+    assert charset(Section(config["model"]["label_convertor"], "convertor")) == "一二"
+
+    (again,) = model_sources("sar_cn", "recognizer")  # from the cache
+    assert again == source
+    own = {DICTIONARY_OPTION: "mine.txt"}
+    assert model_sources("SAR_CN", "recognizer", own)[0].options == own
+    named = tmp_path / "data" / "chineseocr" / "labels" / str(entry.dictionary_name)
+    named.parent.mkdir(parents=True)
+    named.write_text("一\n", encoding="utf-8")  # where MMOCR's own instructions put it
+    assert model_sources("SAR_CN", "recognizer")[0].options == {}
+
+
+def test_every_published_model_is_found_by_name_and_alias(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    published = [entry for entry in zoo.ZOO.values() if entry.file_name]
+    assert len(published) >= 29
+    for entry in published:
+        for file in filter(None, (entry.file_name, entry.dictionary_name)):
+            (tmp_path / "checkpoints" / file).write_bytes(b"x")
+        for name in filter(None, (entry.name, entry.alias, (entry.alias or "").lower())):
+            (source,) = model_sources(name)
+            assert source.config == CONFIGS / entry.config
+            assert source.weights == Path("checkpoints") / str(entry.file_name)

@@ -6,7 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from ocr_models.results import Boundary, DetectionResult, PageResult, RecognitionResult, Word
+from ocr_models.results import (
+    Boundary,
+    DetectionResult,
+    KeyInfoResult,
+    Link,
+    PageResult,
+    RecognitionResult,
+    Word,
+)
 from ocrserve import drawing
 from ocrserve.drawing import SURE, UNSURE, draw_result
 
@@ -17,7 +25,7 @@ def page(boxes: Sequence[Box], texts: Sequence[str], score: float = 0.95) -> Pag
     words = []
     for (left, top, right, bottom), text in zip(boxes, texts, strict=True):
         points = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
-        words.append(Word(Boundary(points, 0.9), RecognitionResult(text, score, ())))
+        words.append(Word(Boundary(points, 0.9), RecognitionResult(text, score, (), ())))
     return PageResult(tuple(words), (tuple(range(len(words))),), width=600, height=400)
 
 
@@ -110,7 +118,7 @@ def test_boxes_alone_and_polygons() -> None:
 
 def test_crop_gets_a_caption() -> None:
     crop = np.full((20, 60, 3), 200, np.uint8)
-    picture = draw_result(crop, RecognitionResult("a word", 0.9, ()))
+    picture = draw_result(crop, RecognitionResult("a word", 0.9, (), ()))
     assert picture.shape[0] > 96
     assert picture.shape[1] > 60
     assert np.all(picture[0, 0] == 200)
@@ -119,3 +127,40 @@ def test_crop_gets_a_caption() -> None:
 @pytest.mark.parametrize("text", ["", "Ünïcödé ½", "漢字", "x" * 200, "a\tb"])
 def test_any_text_can_be_drawn(text: str) -> None:
     assert draw_result(canvas(), page(GRID[:1], [text])).shape == (400, 600, 3)
+
+
+def info(links: tuple[Link, ...] | None, labels: tuple[str, ...]) -> KeyInfoResult:
+    boxes = np.array([[[x, 200], [x + 90, 200], [x + 90, 220], [x, 220]] for x in (30, 430)], float)
+    return KeyInfoResult(boxes, ("a", "b"), (1, 2), labels, (0.9, 0.9), (), links)
+
+
+def changed(result: KeyInfoResult) -> np.ndarray:
+    """Where the picture differs from the canvas."""
+    return np.any(draw_result(canvas(), result) != canvas(), axis=2)
+
+
+def test_labels_and_arrows_of_key_information() -> None:
+    linked = changed(info((Link(0, 1, 0.8),), ("key", "value")))
+    loose = changed(info((), ("key", "value")))
+    closed = changed(info(None, ("Total_key", "Total_value")))
+    assert linked[205:215, 150:400].any(axis=0).all(), "an arrow leads all the way"
+    for without in (loose, closed):
+        assert not without[205:215, 150:400].any()
+        assert without[150:198, 20:130].any() or without[222:270, 20:130].any(), "a label"
+
+
+def test_words_without_a_meaning_have_no_label() -> None:
+    for names in (("Ignore", "Others"), ("background", "others")):
+        drawn = changed(info((), names))
+        assert drawn[200, 50], "an outline"
+        assert not drawn[100:190].any()
+        assert not drawn[230:320].any()
+
+
+def test_a_page_is_drawn_with_what_its_words_mean() -> None:
+    words = page([(30, 200, 120, 220), (430, 200, 520, 220)], ["a", "b"])
+    result = info((Link(0, 1, 0.8),), ("key", "value"))
+    labelled = PageResult(words.words, words.lines, 600, 400, result)
+    assert np.array_equal(draw_result(canvas(), labelled), draw_result(canvas(), result))
+    nothing = KeyInfoResult(np.zeros((0, 4, 2)), (), (), (), (), (), ())
+    assert np.array_equal(draw_result(canvas(), nothing), canvas())

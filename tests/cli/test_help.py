@@ -32,7 +32,7 @@ def test_the_command_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> N
     text = capsys.readouterr().out
     for name, summary in COMMANDS.items():
         assert f"  {name:8} {summary}" in text
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 9
 
 
 @pytest.mark.parametrize("name", COMMANDS)

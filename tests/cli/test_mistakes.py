@@ -21,7 +21,7 @@ USAGE_MISTAKES = [
     (["train", "c.py", "--gpus", "2"], "--gpus: start several processes with torchrun"),
     (["train", "c.py", "--resume", "--load-from", "x"], "not allowed with argument --resume"),
     (["test", "c.py", "x.pth", "--out", "x.pkl"], "--out writes JSON; got x.pkl"),
-    (["convert", "--output-folder", "d"], "give a MODEL, or --det and --recog"),
+    (["convert", "--output-folder", "d"], "give a MODEL, or --det, --recog and perhaps --kie"),
     (["convert", "a", "b", "c", "--output-folder", "d"], "one or two words; got a b c"),
     (["convert", "a", "--det", "b", "--output-folder", "d"], "give a MODEL, or --det"),
     (["convert", "a", "b"], "the following arguments are required: --output-folder"),

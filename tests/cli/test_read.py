@@ -17,6 +17,7 @@ from tests.cli.conftest import Folders
 from tests.serving_models import drawn_image, exif_rotated_jpeg
 
 Capture = pytest.CaptureFixture[str]
+RECOGNITION_KEYS = ["text", "score", "char_scores", "probability", "char_probabilities"]
 
 
 def read_json(capsys: Capture) -> list[dict[str, object]]:
@@ -123,7 +124,7 @@ def test_detector_or_recognizer_alone(folders: Folders, capsys: Capture, tmp_pat
     draw = ["--draw", str(tmp_path)]
     assert main(["read", photo, *chain, "--det", "None", "--json", *draw]) == 0
     (answer,) = read_json(capsys)
-    assert list(answer) == ["image", "text", "score", "char_scores"]
+    assert list(answer) == ["image", *RECOGNITION_KEYS]
     assert (tmp_path / "a.png").is_file()
     assert main(["read", photo, *chain, "--det", "None", "--lines"]) == 2
 
@@ -167,3 +168,38 @@ def test_standard_input_and_a_reader_that_leaves(folders: Folders, models: list[
     left = subprocess.run(shell, shell=True, capture_output=True, check=True, text=True)
     assert left.stdout.startswith("==> ")
     assert left.stderr == ""
+
+
+def test_key_information(
+    folders: Folders, models: list[str], capsys: Capture, tmp_path: Path
+) -> None:
+    photo = str(folders.photos / "c.bmp")
+    kie = ["--kie", str(folders.extractor)]
+    assert main(["read", photo, *models]) == 0
+    text = capsys.readouterr().out
+    outputs = ["--draw", str(tmp_path / "drawn"), "--export", str(tmp_path / "json")]
+    assert main(["read", photo, *models, *kie, "--print-result", *outputs]) == 0
+    printed = capsys.readouterr().out
+    page = json.loads((tmp_path / "json" / "c.json").read_text("utf-8"))
+    assert list(page) == ["result", "edges", "fields", "width", "height"]
+    fields = [f"{f['score']:.2f}  {f['key']}: {f['value']}" for f in page["fields"]]
+    words = [
+        f"{w['box_score']:.2f}  {w['text_score']:.2f}  {w['label_score']:.2f}  {w['label']}  "
+        f"{w['text']}"
+        for w in page["result"]
+    ]
+    assert len(words) > 1
+    assert printed.splitlines() == [*text.splitlines(), "", *fields, "", *words]
+    plain, labelled = cv2.imread(photo), cv2.imread(str(tmp_path / "drawn" / "c.png"))
+    assert plain is not None
+    assert labelled is not None
+    assert np.any(plain != labelled)
+    assert main(["read", photo, *models, *kie, "--recog", "None"]) == 2
+    assert "--kie needs both a detector and a recogniser" in capsys.readouterr().err
+    assert main(["read", photo, *models, "--kie", "default"]) == 0
+    assert capsys.readouterr().out.startswith(text)
+    ocr = OCR(
+        folders.detector, folders.recognizer, folders.extractor,
+        runtime=RuntimeOptions(kind="torch"),
+    )  # fmt: skip
+    assert json.loads(json.dumps(ocr.read(photo).to_json())) == page

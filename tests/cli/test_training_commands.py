@@ -43,6 +43,25 @@ evaluation = dict(interval=2, metric='acc', save_best='word_acc')
 log_config = dict(interval=1, hooks=[dict(type='TextLoggerHook')])
 """
 
+SEVERAL = """
+parts = [dict(words, ann_file=f'{name}.txt') for name in ('first', 'second')]
+both = dict(type='UniformConcatDataset', datasets=parts, pipeline=test['pipeline'])
+train = dict(data['train'], loader=dict(words['loader'], repeat=4))
+data = dict(data, bucket_batches=2, train=train, val=both, test=both)
+model = dict(model, decoder=dict(type='CRNNDecoder', in_channels=48, rnn_flag=False))
+optimizer = dict(type='AdamW', lr=2e-2)
+optimizer_config = dict(grad_clip=dict(max_norm=5.0))
+lr_config = dict(policy='CosineAnnealing', by_epoch=False, min_lr=1e-5)
+runner = dict(type='IterBasedRunner', max_iters=100)
+checkpoint_config = dict(interval=1000)
+evaluation = dict(
+    interval=100, by_epoch=False, metric=['word_acc', 'one_minus_ned'], save_best='word_acc')
+"""
+ONE_WITH_MEAN = """
+both = dict(both, datasets=parts[:1], show_mean_scores=True)
+data = dict(data, test=both)
+"""
+
 
 def write_words(folder: Path) -> None:
     """Eight crops with their label file."""
@@ -101,6 +120,48 @@ def test_train_resume_test_and_convert(
     runtime = ["--runtime", "torch"]
     assert main(["read", photo, "--det", "None", "--recog", checkpoint, *runtime]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_several_test_sets(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Results per data set in their order, and their mean, in training and in testing."""
+    lines = (tmp_path / "data" / "label.txt").read_text(encoding="utf-8").splitlines()
+    sets = {"first": lines[:6], "second": lines[6:]}
+    sets["second"][0] = sets["second"][0].replace("decaf", "decaff")
+    for name, part in sets.items():
+        (tmp_path / f"{name}.txt").write_text("\n".join(part) + "\n", encoding="utf-8")
+    config.write_text(config.read_text(encoding="utf-8") + SEVERAL, encoding="utf-8")
+    cpu = ["--device", "cpu"]
+    assert main(["train", str(config), "--seed", "3", *cpu]) == 0
+    assert "best checkpoint: work_dirs/tiny/best_mean_word_acc.pth" in capsys.readouterr().out
+    work_dir = tmp_path / "work_dirs" / "tiny"
+    log = (work_dir / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    (logged,) = [entry for entry in map(json.loads, log) if entry["mode"] == "val"]
+
+    def measured(*options: str, config: Path = config) -> dict[str, float]:
+        out = tmp_path / "results.json"
+        command = ["test", str(config), str(work_dir / "latest.pth"), "--out", str(out), *options]
+        assert main([*command, *cpu]) == 0
+        result: dict[str, float] = json.loads(out.read_text(encoding="utf-8"))
+        return result
+
+    names = ["word_acc", "1-N.E.D"]
+    some = measured("--eval", "one_minus_ned", "word_acc")
+    assert list(some) == [f"{part}_{name}" for part in (0, 1, "mean") for name in names]
+    assert (some["0_word_acc"], some["1_word_acc"], some["mean_word_acc"]) == (1.0, 0.5, 0.75)
+    for name in names:
+        assert some[f"mean_{name}"] == (some[f"0_{name}"] + some[f"1_{name}"]) / 2
+    assert {name: logged[name] for name in some} == some
+    assert len(measured("--eval", "acc")) == 18
+    hidden = measured("--cfg-options", "data.test.show_mean_scores=False")
+    assert {name.partition("_")[0] for name in hidden} == {"0", "1"}
+    one = tmp_path / "one.py"
+    one.write_text(config.read_text(encoding="utf-8") + ONE_WITH_MEAN, encoding="utf-8")
+    assert measured("--eval", "word_acc", config=one) == {"0_word_acc": 1.0, "mean_word_acc": 1.0}
+    wrong = ["--cfg-options", "data.test.show_mean_scores=3", *cpu]
+    assert main(["test", str(config), str(work_dir / "latest.pth"), *wrong]) == 1
+    assert "show_mean_scores must be True, False or 'auto', got 3" in capsys.readouterr().err
 
 
 def test_mistakes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from ocr_models.detector import TextDetector
 from ocr_models.geometry import bounding_quad, padded_crop, stitch_lines
+from ocr_models.key_info import KeyInfoExtractor
 from ocr_models.preprocessing import detection_input, recognition_inputs
 from ocr_models.recognizer import TextRecognizer
 from ocr_models.results import mean_char_score
 from ocr_models.runtime import RuntimeOptions
-from ocr_models.spec import DetectorSpec, RecognizerSpec
+from ocr_models.spec import DetectorSpec, KieSpec, RecognizerSpec
 
-from . import boundaries, formulas, networks
+from . import boundaries, formulas, kie_pages, networks
 from .check import EXACT, Check
-from .kit import Case, Kit, compare_flat, not_yet
+from .kit import Case, Kit, compare_flat
 
 ALLOWED_SCORE = 1e-3
 # The plain float32 network: what MMOCR ran.
@@ -41,8 +42,10 @@ def cases(kit: Kit) -> Iterator[Case]:
         covered = partial(networks.covered, kit, entry["config"])
         yield Case(name, partial(_compare, kit, entry), covered)
     if (kit.root / "e2e" / "kie_inputs.json").is_file():
-        for i in range(len(kit.json("e2e/kie_inputs.json")["cases"])):
-            yield not_yet(f"kie_inputs/{i}")
+        inputs = kit.json("e2e/kie_inputs.json")
+        for i, case in enumerate(inputs["cases"]):
+            compare = partial(kie_pages.compare_inputs, inputs["dictionary"], case)
+            yield Case(f"kie_inputs/{i}", compare)
     if (kit.root / "e2e" / "readtext_glue.json").is_file():
         glue = kit.json("e2e/readtext_glue.json")
         for i in range(len(glue["cases"])):
@@ -55,10 +58,13 @@ def _compare(kit: Kit, entry: Entry, check: Check) -> None:
     image = formulas.image(height, width, entry["image_seed"])
     check.array("image", image, arrays["img"], EXACT)
     name = entry["config"]
-    described = networks.spec(kit, name)
+    described = networks.spec(kit, name, characters=entry.get("dict", ()))
     network = networks.filled_network(described, _fill_seed(kit, entry))
     with networks.one_thread():
-        if isinstance(described, DetectorSpec):
+        if isinstance(described, KieSpec):
+            extractor = KeyInfoExtractor(described, network.state_dict(), PLAIN)
+            kie_pages.compare_page(check, extractor, network, image, entry, arrays)
+        elif isinstance(described, DetectorSpec):
             prepared = detection_input(image, described.preprocessing)
             with torch.inference_mode():
                 maps = network(torch.from_numpy(prepared.tensor[None]))
@@ -75,9 +81,10 @@ def _compare(kit: Kit, entry: Entry, check: Check) -> None:
         else:
             assert isinstance(described, RecognizerSpec)
             last = recognition_inputs(image, described.preprocessing)[-1]
-            with torch.inference_mode():
-                logits = network(torch.from_numpy(last.tensor[None])).logits
-            compare_flat(check, arrays, "decoder_last_call", logits.numpy())
+            outputs = networks.recognizer_outputs(
+                network, described, torch.from_numpy(last.tensor[None]), [last.valid_ratio]
+            )
+            compare_flat(check, arrays, "decoder_last_call", outputs.numpy())
             recognizer = TextRecognizer(described, network.state_dict(), PLAIN)
             _compare_texts(check, recognizer, image, entry)
 

@@ -11,8 +11,19 @@ from typing import Any
 
 from .families import FAMILIES
 
-CODECS = ("CTCConvertor",)
-METRICS = ("polygons", "ignore_pred", "hmean_iou", "hmean_ic13", "eval_hmean", "ocr")
+OWN_BACKBONES = ("LightResNet", "LightColumns")
+CODECS = ("CTCConvertor", "AttnConvertor", "ABIConvertor", "SegConvertor")
+METRICS = (
+    "polygons",
+    "ignore_pred",
+    "hmean_iou",
+    "hmean_ic13",
+    "eval_hmean",
+    "ocr",
+    "f1",
+    "openset",
+    "ner",
+)
 GEOMETRY = (
     "sort_vertex8",
     "sort_vertex",
@@ -50,6 +61,19 @@ PIPELINE_STEPS: Mapping[str, frozenset[str]] = {
             "Collect",
         )
     ),
+    "kie": frozenset(
+        (
+            "LoadImageFromFile",
+            "LoadAnnotations",
+            "Resize",
+            "ResizeNoImg",
+            "RandomFlip",
+            "Normalize",
+            "Pad",
+            "KIEFormatBundle",
+            "Collect",
+        )
+    ),
 }
 
 
@@ -75,3 +99,8 @@ def model_landed(model: Mapping[str, Any]) -> bool:
         for part, keys in family.without.items()
         for key in keys
     )
+
+
+def config_landed(model: Mapping[str, Any]) -> bool:
+    """The same for a config's ``model``, whose backbone may be one that MMOCR does not have."""
+    return (model.get("backbone") or {}).get("type") in OWN_BACKBONES or model_landed(model)

@@ -20,7 +20,8 @@ ALLOWED_GRADIENT = 1e-3
 
 def cases(kit: Kit) -> Iterator[Case]:
     """Cases of ``losses/cases.json``."""
-    for name, entry in kit.json("losses/cases.json").items():
+    for name, stored in kit.json("losses/cases.json").items():
+        entry = {"name": name, **stored}
         yield Case(name, partial(_compare, kit, entry), partial(_covered, entry))
 
 
@@ -30,7 +31,7 @@ def _covered(entry: Mapping[str, Any]) -> bool:
 
 def _compare(kit: Kit, entry: Mapping[str, Any], check: Check) -> None:
     file, _, remark = entry["input"].partition(" ")
-    arrays = kit.arrays(f"losses/{file}")
+    arrays = kit.arrays(f"losses/{file.partition(':')[0]}")
     inputs, losses = LOSSES[entry["type"]](arrays, entry, remark)
     compare_losses(check, losses, entry["losses"])
     torch.stack([loss.sum() for loss in losses.values()]).sum().backward()

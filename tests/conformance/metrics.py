@@ -1,4 +1,4 @@
-"""``metrics/``: polygons, detection and recognition metrics."""
+"""``metrics/``: polygons, metrics of detection, recognition, key information and entities."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import shapely
 
+from ocr_models.codecs.ner import Span
+from ocr_models.kie.links import LinkSettings, find_links
+from ocrserve.train.data.annotations import entity_record
 from ocrserve.train.evaluation.detection import (
     DetectionMetric,
     Hmean,
@@ -21,6 +24,14 @@ from ocrserve.train.evaluation.detection import (
     eval_hmean,
     score_images,
     score_thresholds,
+)
+from ocrserve.train.evaluation.entities import eval_ner_f1
+from ocrserve.train.evaluation.key_info import (
+    OpensetPage,
+    f1_of_classes,
+    macro_f1,
+    openset_f1,
+    true_links,
 )
 from ocrserve.train.evaluation.polygons import make_polygons, overlaps, repair
 from ocrserve.train.evaluation.recognition import count_matches, eval_ocr_metric
@@ -59,9 +70,16 @@ def cases(kit: Kit) -> Iterator[Case]:
                 name = f"{kind}/{setting.replace(' ', '')}"
                 yield Case(name, partial(_hmean, kind, setting, images, expected))
         else:
-            compare = {"ignore_pred": _ignored, "eval_hmean": _best_hmean, "ocr": _ocr}[kind]
+            compare = {
+                "ignore_pred": _ignored,
+                "eval_hmean": _best_hmean,
+                "ocr": _ocr,
+                "f1": _macro_f1,
+                "openset": _openset,
+                "ner": _entities,
+            }[kind]
             for i, entry in enumerate(body):
-                yield Case(f"{kind}/{i}", partial(compare, images, entry))
+                yield Case(f"{kind}/{i}", partial(compare, images, with_inputs(body, entry)))
 
 
 def _samples(images: Images) -> list[ImageSample]:
@@ -113,6 +131,59 @@ def _ocr(_: Images, entry: Mapping[str, Any], check: Check) -> None:
         if key in entry:
             got = eval_ocr_metric(*texts, metric=list(entry[key]))
             check.structure(key, got, entry[key], ALLOWED)
+
+
+def with_inputs(body: Sequence[Mapping[str, Any]], entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An entry whose inputs may be said to be those of the first."""
+    if entry.get("inputs") != "same as first":
+        return entry
+    return {**entry, "inputs": body[0]["inputs"]}
+
+
+def _macro_f1(_: Images, entry: Mapping[str, Any], check: Check) -> None:
+    classes = np.argmax(entry["preds"], axis=1)
+    count = len(entry["preds"][0])
+    scores = f1_of_classes(classes, np.array(entry["gts"]), count)
+    kept = np.delete(scores, entry["ignores"])
+    check.array("f1", kept, entry["f1"], ALLOWED)
+    got = macro_f1(classes, np.array(entry["gts"]), count, entry["ignores"])
+    check.number("macro f1", got, float(np.mean(entry["f1"])), ALLOWED)
+
+
+def _openset(_: Images, entry: Mapping[str, Any], check: Check) -> None:
+    settings = LinkSettings(entry["link_type"], entry["edge_thr"])
+    pages = []
+    for i, page in enumerate(entry["inputs"]):
+        classes = np.argmax(page["nodes"], axis=1)
+        links = find_links(classes, np.array(page["edge_prob"]), settings)
+        labels = np.array([a["label"] for a in page["annotations"]])
+        edges = np.array([a["edge"] for a in page["annotations"]])
+        truth = true_links(labels, edges, settings)
+        pages.append(OpensetPage(classes, links, labels, truth))
+        check.equal(f"labels {i}", classes, entry["pred_labels"][i])
+        check.equal(f"pairs {i}", [(n.key, n.value) for n in links], entry["pred_pairs"][i])
+        check.array(f"scores {i}", [n.score for n in links], entry["pairs_conf"][i], ALLOWED)
+        check.equal(f"true pairs {i}", truth, entry["gt_pairs"][i])
+    check.structure("result", openset_f1(pages, settings), entry["result"], ALLOWED)
+
+
+def _entities(_: Images, entry: Mapping[str, Any], check: Check) -> None:
+    records = [entity_record("metrics/ner", {"label": {}, **each}) for each in _with_text(entry)]
+    scores = eval_ner_f1(
+        [[Span(*span) for span in spans] for spans in entry["pred"]],
+        [record.fields["entities"] for record in records],
+        [each["text"] for each in entry["gt"]],
+    )
+    got = {
+        label: {"precision": each.precision, "recall": each.recall, "f1-score": each.f1}
+        for label, each in scores.items()
+    }
+    check.structure("result", got, entry["result"], ALLOWED)
+
+
+def _with_text(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The true entities; our reader refuses empty texts, which MMOCR's metric takes."""
+    return [{**each, "text": each["text"] or "-"} for each in entry["gt"]]
 
 
 def _polygon_properties(body: Mapping[str, Any], check: Check) -> None:

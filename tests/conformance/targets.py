@@ -1,4 +1,4 @@
-"""``targets/``: the maps that detectors learn from."""
+"""``targets/``: the maps that detectors, and SegOCR, learn from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from .check import Check
 from .families import TARGETS
-from .kit import Case, Kit, KitError, not_yet
+from .families.segocr import compare_character_maps
+from .kit import Case, Kit, KitError
 
 
 def cases(kit: Kit) -> Iterator[Case]:
@@ -27,7 +28,7 @@ def cases(kit: Kit) -> Iterator[Case]:
             compare = partial(_compare, kit, kind, scene, setting)
             yield Case(f"{kind}_{scene}", compare, partial(_covered, setting))
     for entry in index.get("ocrseg", []):
-        yield not_yet(entry["file"].removesuffix(".npz"))
+        yield Case(entry["file"].removesuffix(".npz"), partial(_compare_characters, kit, entry))
 
 
 def _covered(setting: Mapping[str, Any]) -> bool:
@@ -38,3 +39,7 @@ def _compare(kit: Kit, kind: str, scene: str, setting: Mapping[str, Any], check:
     content = kit.json(f"targets/scene_{scene}.json")
     expected = kit.arrays(f"targets/{kind}_{scene}.npz")
     TARGETS[setting["type"]](setting, content, expected, check)
+
+
+def _compare_characters(kit: Kit, entry: Mapping[str, Any], check: Check) -> None:
+    compare_character_maps(entry, kit.arrays(f"targets/{entry['file']}"), check)

@@ -102,7 +102,8 @@ def formula_image(size: tuple[int, int], seed: int) -> np.ndarray:
 
 def word(x: float, y: float, text: str, score: float = 0.9) -> Word:
     points = np.array([[x, y], [x + 40, y], [x + 40, y + 20], [x, y + 20]], float)
-    return Word(Boundary(points, 0.8), RecognitionResult(text, score, (score,) * len(text)))
+    scores = (score,) * len(text)
+    return Word(Boundary(points, 0.8), RecognitionResult(text, score, scores, scores))
 
 
 def test_merged_words() -> None:
@@ -114,6 +115,7 @@ def test_merged_words() -> None:
     assert line.boundary.score == pytest.approx(0.8)
     assert line.recognition.score == pytest.approx((0.5 * 5 + 0.9 * 3) / 8)
     assert line.recognition.char_scores == (0.5,) * 5 + (0.9,) * 3
+    assert line.recognition.char_probabilities == line.recognition.char_scores
     assert merge_words([]) == ()
 
 

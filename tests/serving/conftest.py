@@ -27,29 +27,33 @@ HANDLER = {"threads": 1, "runtime": "torch", "precision": "float32", "max_bytes"
 
 @dataclass(frozen=True)
 class Store:
-    """A model store with one archive per task, named like the task."""
+    """A model store with one archive per task, named like the task, and ``receipts``, a chain that
+    labels its words."""
 
     folder: Path
-    local: dict[Task, LocalModel]
+    local: dict[str, LocalModel]
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     root = tmp_path_factory.mktemp("serving")
     local = {}
-    for task in TASKS:
-        write_small_bundle(root / task, task)
-        handler = HANDLER | ({"details": True} if task == "ocr" else {})
+    names: dict[str, Task] = {task: task for task in TASKS} | {"receipts": "ocr"}
+    for name, task in names.items():
+        write_small_bundle(root / name, name)
+        handler = HANDLER | ({"details": True} if name == "ocr" else {})
+        if task == "ner":
+            handler.pop("max_bytes")
         settings = {"batchSize": 8, "maxBatchDelay": 100, "handler": handler}
         path = build_archive(
-            [ModelSource(root / task)],
+            [ModelSource(root / name)],
             root / "store",
-            model_name=task,
+            model_name=name,
             model_config=parse_model_config(settings, task),
         )
-        scratch = root / f"local-{task}"
+        scratch = root / f"local-{name}"
         scratch.mkdir()
-        local[task] = open_model(path, scratch)
+        local[name] = open_model(path, scratch)
     return Store(root / "store", local)
 
 

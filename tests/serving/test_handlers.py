@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ocr_models.bundle import TASKS, Task, load_predictor, read_bundle
+from ocr_models.bundle import IMAGE_TASKS, Task, load_predictor, read_bundle
 from ocr_models.clock import StageClock
 from ocr_models.errors import ConfigError, WeightsError
 from ocr_models.images import decode_image
@@ -23,10 +23,18 @@ from ocrserve.archives.verify import HANDLERS, compare_answers
 from ocrserve.handlers.base import Handler
 from ocrserve.handlers.cores import available_cores, worker_threads
 from ocrserve.handlers.recognition import RecognitionHandler
-from tests.serving_models import drawn_image, encoded, write_small_bundle
+from tests.serving_models import SAMPLE_TEXTS, drawn_image, encoded, write_small_bundle
 
 OPTIONS = {"threads": 1, "runtime": "torch", "precision": "float32", "max_bytes": 300_000}
+RECOGNITION_KEYS = ["text", "score", "char_scores", "probability", "char_probabilities"]
 GOOD = [encoded(drawn_image(seed)) for seed in range(3)]
+COMMON: tuple[Task, ...] = (*IMAGE_TASKS, "ner")  # test_kie_handler.py has kie
+TEXTS = [text.encode() for text in SAMPLE_TEXTS[:3]]
+
+
+def options_of(task: Task) -> dict[str, object]:
+    """The options that mean something for the task."""
+    return {k: v for k, v in OPTIONS.items() if task != "ner" or k != "max_bytes"}
 
 
 class Harness:
@@ -65,23 +73,25 @@ def _no_constants(name: str) -> None:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
     root = tmp_path_factory.mktemp("models")
-    for task in TASKS:
+    for task in COMMON:
         write_small_bundle(root / task, task)
-    return {task: root / task for task in TASKS}
+    return {task: root / task for task in COMMON}
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", COMMON)
 def test_answers_are_the_predictors(task: Task, folders: dict[Task, Path]) -> None:
-    harness = Harness(folders[task], HANDLERS[task](), OPTIONS)
-    predictor = load_predictor(
+    bodies = TEXTS if task == "ner" else GOOD
+    harness = Harness(folders[task], HANDLERS[task](), options_of(task))
+    predictor: Any = load_predictor(
         read_bundle(folders[task]), RuntimeOptions("torch", "cpu", "float32", 1)
     )
-    expected = [r.to_json() for r in predictor.predict([decode_image(image) for image in GOOD])]
-    answers = harness.ask(*GOOD)
+    items: list[Any] = [b.decode() if task == "ner" else decode_image(b) for b in bodies]
+    expected = [r.to_json() for r in predictor.predict(items)]
+    answers = harness.ask(*bodies)
     assert [status for status, _ in answers] == [200, 200, 200]
     assert [body for _, body in answers] == json.loads(json.dumps(expected))
-    for image, answer in zip(GOOD, answers, strict=True):
-        assert_same(harness.ask(image)[0], answer)
+    for body, answer in zip(bodies, answers, strict=True):
+        assert_same(harness.ask(body)[0], answer)
 
 
 def test_bad_items_leave_their_neighbours_alone(folders: dict[Task, Path]) -> None:
@@ -159,7 +169,7 @@ def test_details_and_scores(folders: dict[Task, Path]) -> None:
 
     turned = OPTIONS | {"details": True}
     word = Harness(folders["recognition"], HANDLERS["recognition"](), turned).ask(GOOD[0])[0][1]
-    assert list(word) == ["text", "score", "char_scores", "rotation"]
+    assert list(word) == [*RECOGNITION_KEYS, "rotation"]
 
 
 def test_describe(folders: dict[Task, Path]) -> None:

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ocr_models.bundle import TASKS, Task
+from ocr_models.bundle import IMAGE_TASKS, Task
 from ocrserve.archives.verify import VerificationError, compare_answers, post, verify_server
 from ocrserve.handlers.bodies import FORM_FIELDS
 from ocrserve.server import Server, ServerError
@@ -77,10 +77,10 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 @pytest.fixture(scope="module")
 def expected(store: Store) -> dict[Task, list[dict[str, object]]]:
     """What the local predictor says about IMAGES."""
-    return {task: [store.local[task].answer(image) for image in IMAGES] for task in TASKS}
+    return {task: [store.local[task].answer(image) for image in IMAGES] for task in IMAGE_TASKS}
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", IMAGE_TASKS)
 def test_one_by_one(server: Server, expected: dict[Task, list[Any]], task: Task) -> None:
     assert len(IMAGES) == 20
     for image, wanted in zip(IMAGES, expected[task], strict=True):
@@ -91,7 +91,7 @@ def test_one_by_one(server: Server, expected: dict[Task, list[Any]], task: Task)
     assert len(set(sizes)) > 5, "the images are told apart"
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", IMAGE_TASKS)
 def test_eight_in_parallel(server: Server, expected: dict[Task, list[Any]], task: Task) -> None:
     batches = metric(server, "ocr_batch_seconds_count", ModelName=task)
     with ThreadPoolExecutor(8) as pool:

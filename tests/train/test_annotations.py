@@ -249,9 +249,3 @@ def test_mistakes(folder: Path, change: dict[str, Any], message: str) -> None:
 def test_parser_checks_itself() -> None:
     with pytest.raises(ConfigError, match="3 keys, but 2 keys_idx"):
         LineStrParser(keys=("a", "b", "c"), keys_idx=(0, 1))
-
-
-def test_lmdb_without_the_package_says_what_to_install(folder: Path) -> None:
-    config = words(folder, "0.png a\n", {"type": "LineStrParser"}, file_format="lmdb")
-    with pytest.raises(ConfigError, match=r"pip install lmdb|cannot open"):
-        build(config)

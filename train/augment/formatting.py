@@ -12,16 +12,19 @@ import numpy as np
 from ocr_models.errors import ConfigError, InputError
 from ocr_models.preprocessing import RecognitionPreprocessing, recognition_width
 
+from .. import distributed
 from ..objectives import dbnet, mask_rcnn
+from .moves import rectangle
 from .sample import Sample, SampleError
 
 
 @dataclass(frozen=True)
 class ResizeOCR:
-    """Resize a text line to the recogniser's height.
+    """Resize a text line to the recogniser's height; its characters move along.
 
     Args:
-        height: of the result in pixels.
+        height: of the result in pixels; or one per process, for training at several sizes at once
+            (``min_width`` and ``max_width`` then likewise).
         min_width: least width; narrower lines are stretched.
         max_width: pad on the right to this width, and squeeze what is wider.
         keep_aspect_ratio: false: resize to ``max_width`` x ``height`` whatever the shape was.
@@ -30,9 +33,9 @@ class ResizeOCR:
         backend: only OpenCV resizes: ``None`` or ``"cv2"``.
     """
 
-    height: int
-    min_width: int | None = None
-    max_width: int | None = None
+    height: int | Sequence[int]
+    min_width: int | Sequence[int] | None = None
+    max_width: int | Sequence[int] | None = None
     keep_aspect_ratio: bool = True
     img_pad_value: int = 0
     width_downsample_ratio: float = 1.0 / 16
@@ -44,13 +47,25 @@ class ResizeOCR:
         if self.backend not in (None, "cv2"):
             raise ConfigError(f"ResizeOCR.backend must be None or 'cv2', got {self.backend!r}")
         preprocessing = RecognitionPreprocessing(
-            height=self.height,
-            min_width=self.min_width,
-            max_width=self.max_width,
+            height=self._own_size("height"),
+            min_width=None if self.min_width is None else self._own_size("min_width"),
+            max_width=None if self.max_width is None else self._own_size("max_width"),
             keep_aspect_ratio=self.keep_aspect_ratio,
             width_downsample_ratio=self.width_downsample_ratio,
         )
         object.__setattr__(self, "_preprocessing", preprocessing)
+
+    def _own_size(self, name: str) -> int:
+        """The size of that name for this process."""
+        sizes, heights = getattr(self, name), self.height
+        if isinstance(sizes, int) and isinstance(heights, int):
+            return sizes
+        if isinstance(sizes, int) or isinstance(heights, int) or len(sizes) != len(heights):
+            raise ConfigError(
+                "ResizeOCR: height, min_width and max_width must be numbers, or equally many each; "
+                f"got {self.height}, {self.min_width}, {self.max_width}"
+            )
+        return int(sizes[distributed.rank() % len(sizes)])
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> None:
         image = sample.pixels()
@@ -59,18 +74,24 @@ class ResizeOCR:
             new_width, sample.valid_ratio = recognition_width(height, width, self._preprocessing)
         except InputError as error:
             raise SampleError(f"{sample.source}: {error}") from None
-        image = cv2.resize(image, (new_width, self.height))
-        if self.max_width is not None and new_width < self.max_width:
+        image = cv2.resize(image, (new_width, self._preprocessing.height))
+        full_width = self._preprocessing.max_width
+        if full_width is not None and new_width < full_width:
             image = cv2.copyMakeBorder(
                 image,
                 0,
                 0,
                 0,
-                self.max_width - new_width,
+                full_width - new_width,
                 cv2.BORDER_CONSTANT,
                 value=(self.img_pad_value,) * 3,
             )
         sample.image = image
+        sample.move_polygons(
+            np.array([[new_width / width, 0.0, 0.0], [0, image.shape[0] / height, 0]])
+        )
+        if image.shape[1] > new_width:
+            sample.ignored.append(rectangle(new_width, 0, image.shape[1], image.shape[0]))
 
 
 @dataclass(frozen=True)
@@ -147,6 +168,8 @@ class Collect:
     meta_keys: Sequence[str] = ()
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> None:
+        if sample.image is None:  # a text
+            return
         sample.pixels()
         if "gt_masks" in self.keys:
             width, height = sample.size()

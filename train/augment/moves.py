@@ -132,6 +132,11 @@ def backdrop(
     return cv2.resize(part, size)
 
 
+def rectangle(left: float, top: float, right: float, bottom: float) -> Points:
+    """(4, 2) corners, clockwise from the top left."""
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
+
+
 def clipped(polygons: Sequence[Points], width: int, height: int) -> list[Points]:
     """The parts of polygons that lie within the picture."""
     frame = box(0, 0, width, height)

@@ -127,6 +127,40 @@ class ToTensorOCR:
         sample.pad_value = (0.0,)
 
 
+# Principal components of ImageNet's colours, one per column, and their standard deviations.
+IMAGENET_EIGENVECTORS = (
+    (-0.5675, 0.7192, 0.4009),
+    (-0.5808, -0.0045, -0.8140),
+    (-0.5836, -0.6948, 0.4203),
+)
+IMAGENET_EIGENVALUES = (0.2175, 0.0188, 0.0045)
+
+
+@dataclass(frozen=True)
+class FancyPCA:
+    """Shift the colours along ImageNet's principal components (Krizhevsky 2012), after ToTensorOCR.
+
+    As in MMOCR the components, which are of red, green and blue, meet the channels in the order in
+    which the picture has them, that is blue, green, red.
+
+    Args:
+        eig_vec: (3, 3), one component per row.
+        eig_val: their sizes.
+    """
+
+    eig_vec: Sequence[Sequence[float]] = tuple(zip(*IMAGENET_EIGENVECTORS, strict=True))
+    eig_val: Sequence[float] = IMAGENET_EIGENVALUES
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> None:
+        image = sample.pixels()
+        if image.ndim != 3 or image.dtype != np.float32:
+            raise ConfigError("FancyPCA needs a coloured image in 0..1: put it after ToTensorOCR")
+        sizes = rng.normal(0.0, 0.1, 3) * np.ravel(self.eig_val)
+        shift = (sizes @ np.array(self.eig_vec)).astype(np.float32)
+        sample.image = image + shift
+        sample.pad_value = tuple(np.add(sample.pad_value, shift).tolist())
+
+
 @dataclass(frozen=True)
 class NormalizeOCR:
     """``(image - mean) / std`` on 0..1, after ``ToTensorOCR``.
@@ -143,7 +177,7 @@ class NormalizeOCR:
         mean = np.array(self.mean, np.float32)
         std = np.array(self.std, np.float32)
         sample.image = (sample.pixels() - mean) / std
-        sample.pad_value = tuple((-mean / std).tolist())
+        sample.pad_value = tuple(((np.array(sample.pad_value) - mean) / std).tolist())
 
 
 @dataclass(frozen=True)

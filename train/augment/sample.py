@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import cv2
@@ -43,6 +43,19 @@ class View:
     turned: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Character:
+    """One character of a crop.
+
+    Args:
+        text: what it is.
+        quad: (4, 2) its corners in order around it, as x, y in pixels of the current view.
+    """
+
+    text: str
+    quad: NDArray[np.float64]
+
+
 @dataclass
 class Sample:
     """An image with its truth.
@@ -52,8 +65,9 @@ class Sample:
         image: H x W (x 3), uint8 BGR until a step normalises it, then float32.
         load: gives the image as uint8 BGR; its argument says whether to apply EXIF orientation.
         polygons: text to learn, each (K, 2) x, y in pixels of the current view of the image.
-        ignored: text that must not count either way, in the same form.
+        ignored: text, or parts of a crop, that must not count either way, in the same form.
         text: what a crop says.
+        characters: where its characters are, as far as that is known.
         fields: further columns of the annotation (corners of a word to be cut out, for instance).
         view: pending geometry; ``None`` when the image is up to date.
         valid_ratio: part of the width that is not padding, 0..1.
@@ -67,6 +81,7 @@ class Sample:
     polygons: list[NDArray[np.float64]] = field(default_factory=list)
     ignored: list[NDArray[np.float64]] = field(default_factory=list)
     text: str = ""
+    characters: list[Character] = field(default_factory=list)
     fields: dict[str, Any] = field(default_factory=dict)
     view: View | None = None
     valid_ratio: float = 1.0
@@ -103,9 +118,13 @@ class Sample:
         return View(np.eye(2, 3), width, height, width, height)
 
     def move_polygons(self, matrix: NDArray[np.float64]) -> None:
-        """Take all polygons through a (2, 3) matrix."""
+        """Take all polygons and characters through a (2, 3) matrix."""
         self.polygons = [apply_matrix(matrix, points) for points in self.polygons]
         self.ignored = [apply_matrix(matrix, points) for points in self.ignored]
+        self.characters = [
+            replace(character, quad=apply_matrix(matrix, character.quad))
+            for character in self.characters
+        ]
 
 
 class Step(Protocol):

@@ -2,23 +2,29 @@
 
 * COCO-style json (``instances_*.json``): ``images`` and ``annotations`` with ``segmentation``.
 * line-json txt: one JSON object per line and image, with ``file_name`` and ``annotations``.
+* line-json txt of word crops: ``annotations`` with ``char_text`` and ``char_box`` instead.
 * label txt: columns by a separator, file name and text.
 * label jsonl: one JSON object per line, ``filename`` and ``text``.
-* lmdb: the same line formats as values under the keys ``0 .. total_number - 1``.
+* entities: one JSON object per line, ``text`` and ``label``: category -> text of the entity -> list
+  of [first, last] character.
+* lmdb: the same line formats as values, or pictures and texts, see ``lmdb_lines``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ocr_models.codecs.ner import Span
 from ocr_models.errors import ConfigError, OcrError
+
+from ..augment.sample import Character
 
 
 class AnnotationError(OcrError):
@@ -35,6 +41,7 @@ class Record:
         polygons: text to learn, (K, 2) x, y in pixels of the image.
         ignored: text that does not count.
         text: what a crop says.
+        characters: where its characters are, in pixels of the image.
         fields: further columns, as read.
     """
 
@@ -43,6 +50,7 @@ class Record:
     polygons: tuple[NDArray[np.float64], ...] = ()
     ignored: tuple[NDArray[np.float64], ...] = ()
     text: str = ""
+    characters: tuple[Character, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -87,6 +95,13 @@ class LineStrParser:
             )
         return {key: columns[i] for key, i in zip(self.keys, self.keys_idx, strict=True)}
 
+    def line(self, file_name: str, text: str) -> str:
+        """A line that gives these two."""
+        columns = [""] * (max(self.keys_idx) + 1)
+        for key, position in zip(self.keys, self.keys_idx, strict=True):
+            columns[position] = text if key == "text" else file_name
+        return self.separator.join(columns)
+
 
 @dataclass(frozen=True)
 class LineJsonParser:
@@ -109,6 +124,10 @@ class LineJsonParser:
             raise ValueError(f"no {', '.join(missing)} in {_shortened(line)}")
         return {key: values[key] for key in self.keys}
 
+    def line(self, file_name: str, text: str) -> str:
+        """A line that gives these two."""
+        return json.dumps({"filename": file_name, "text": text}, ensure_ascii=False)
+
 
 Parser = LineStrParser | LineJsonParser
 
@@ -122,19 +141,37 @@ def text_lines(path: Path) -> Iterator[tuple[str, str]]:
                 yield f"{path}:{number}", line
 
 
-def lmdb_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(source, line) of every entry of an lmdb annotation."""
+def lmdb_lines(path: Path, parser: Parser) -> Iterator[tuple[str, str]]:
+    """(source, line) of every entry of an lmdb annotation, as ``parser`` reads them.
+
+    Three kinds are known, by their keys:
+
+    * ``image-000000001``, ``label-000000001`` and so on: pictures and their bare texts, as academic
+      data sets and MMOCR's ``lmdb_converter`` have them; the image's key is its file name;
+    * ``label-000000001`` alone: lines of a label file;
+    * ``0``, ``1`` and so on: the same, as older versions of MMOCR wrote them.
+
+    Lines may be JSON or file name, blank and text, whichever the parser expects.
+    """
     from .lmdb_files import open_lmdb
 
     with open_lmdb(path).begin(buffers=False) as transaction:
-        total = transaction.get(b"total_number") or transaction.get(b"num-samples")
+        total = transaction.get(b"num-samples") or transaction.get(b"total_number")
         if total is None:
-            raise AnnotationError(f"{path}: the lmdb has no total_number")
+            raise AnnotationError(f"{path}: the lmdb has neither num-samples nor total_number")
+        numbered = transaction.get(b"label-000000001") is not None
+        with_images = transaction.get(b"image-000000001") is not None
         for number in range(int(total.decode())):
-            line = transaction.get(str(number).encode())
-            if line is None:
-                raise AnnotationError(f"{path}: entry {number} of {total.decode()} is missing")
-            yield f"{path}:{number}", line.decode("utf-8")
+            key = f"label-{number + 1:09d}" if numbered else str(number)
+            value = transaction.get(key.encode())
+            if value is None:
+                raise AnnotationError(f"{path}: entry {key} of {total.decode()} is missing")
+            line = value.decode("utf-8").rstrip("\r\n")
+            if numbered and with_images:
+                line = parser.line(f"image-{number + 1:09d}", line)
+            elif isinstance(parser, LineJsonParser) and not line.startswith("{"):
+                line = parser.line(*line.split(" ", 1)) if " " in line else line
+            yield f"{path}:{key}", line
 
 
 def parse_lines(
@@ -156,7 +193,7 @@ def parse_lines(
     for source, line in lines:
         try:
             records.append(to_record(source, parser(line)))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             problem = AnnotationError(f"{source}: {error}")
             if strict:
                 raise problem from error
@@ -175,6 +212,39 @@ def word_record(source: str, values: Mapping[str, Any]) -> Record:
     return Record(source, file_name, text=text, fields=extra)
 
 
+def character_record(source: str, values: Mapping[str, Any]) -> Record:
+    """A line of a recognition data set that knows where the characters are.
+
+    A ``char_box`` is a quadrangle (8 numbers), or an upright box: left, top, right, bottom, or
+    left, top, width, height where ``char_box_type`` is ``"xywh"``. Without ``text`` the line says
+    what its characters do.
+    """
+    annotations = values.get("annotations")
+    if not isinstance(annotations, list) or not annotations:
+        raise ValueError("annotations must be a list of at least one character")
+    characters = tuple(_character(annotation) for annotation in annotations)
+    text = values.get("text", "".join(character.text for character in characters))
+    rest = {key: value for key, value in values.items() if key != "annotations"}
+    return replace(word_record(source, {**rest, "text": text}), characters=characters)
+
+
+def _character(annotation: Mapping[str, Any]) -> Character:
+    text, box = annotation["char_text"], np.asarray(annotation["char_box"], np.float64)
+    if not isinstance(text, str) or len(text) != 1:
+        raise ValueError(f"char_text must be one character, got {text!r}")
+    if box.shape not in ((4,), (8,)) or not np.isfinite(box).all():
+        raise ValueError(f"char_box needs 4 or 8 numbers, got {annotation['char_box']!r}")
+    if box.shape == (4,):
+        kind = annotation.get("char_box_type", "xyxy")
+        if kind not in ("xyxy", "xywh"):
+            raise ValueError(f"char_box_type must be 'xyxy' or 'xywh', got {kind!r}")
+        left, top, right, bottom = box
+        if kind == "xywh":
+            right, bottom = left + right, top + bottom
+        box = np.array([left, top, right, top, right, bottom, left, bottom])
+    return Character(text, box.reshape(4, 2))
+
+
 def scene_record(source: str, values: Mapping[str, Any]) -> Record:
     """A line of a detection data set."""
     file_name = values.get("file_name", values.get("filename"))
@@ -182,6 +252,21 @@ def scene_record(source: str, values: Mapping[str, Any]) -> Record:
         raise ValueError(f"file_name must be a string, got {file_name!r}")
     polygons, ignored = _outlines(values.get("annotations", []))
     return Record(source, file_name, polygons, ignored)
+
+
+def entity_record(source: str, values: Mapping[str, Any]) -> Record:
+    """A line of a data set for entity recognition; ``fields["entities"]`` holds ``Span``s."""
+    text, label = values.get("text"), values.get("label", {})
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"text must be a string with at least one character, got {text!r:.80}")
+    spans = []
+    for category, by_text in label.items():
+        for places in by_text.values():
+            for start, end in places:
+                if type(start) is not int or type(end) is not int or not 0 <= start <= end:
+                    raise ValueError(f"{category} from {start!r} to {end!r} is no part of a text")
+                spans.append(Span(category, start, end))
+    return Record(source, file_name="", text=text, fields={"entities": tuple(spans)})
 
 
 def read_coco(path: Path, *, strict: bool) -> tuple[list[Record], Problems]:

@@ -14,7 +14,7 @@ import numpy as np
 from ocr_models.errors import ConfigError
 
 from ..augment.pipeline import Pipeline, build_pipeline
-from ..augment.sample import Sample
+from ..augment.sample import Character, Sample
 from .annotations import (
     AnnotationError,
     LineJsonParser,
@@ -22,6 +22,8 @@ from .annotations import (
     Parser,
     Problems,
     Record,
+    character_record,
+    entity_record,
     lmdb_lines,
     parse_lines,
     read_coco,
@@ -38,10 +40,17 @@ from .datasets import (
     read_from_folder,
 )
 from .lmdb_files import read_value
+from .pages import page_record
 
 PARSERS: dict[str, type[Any]] = {"LineStrParser": LineStrParser, "LineJsonParser": LineJsonParser}
 LOADERS = ("AnnFileLoader", "HardDiskLoader", "LmdbLoader")
 Steps = Sequence[Mapping[str, Any]]
+# What prepares a page's graph; the task does it as the test pipeline says, and compares them.
+PAGE_STEPS = (
+    "LoadAnnotations", "Resize", "ResizeNoImg", "RandomFlip", "Normalize", "Pad",
+    "KIEFormatBundle", "Collect",
+)  # fmt: skip
+PAGE_IMAGE_STEPS = ("LoadImageFromFile", "LoadImageFromLMDB", "ColorJitter")
 
 
 def build_datasets(
@@ -62,6 +71,19 @@ def build_datasets(
     if not datasets or any(len(dataset) == 0 for dataset in datasets):
         raise ConfigError(f"a data set is empty: {config.get('type')}")
     return datasets, context.notes
+
+
+def mean_wanted(config: Mapping[str, Any]) -> bool | None:
+    """Whether ``data.val`` or ``data.test`` asks for the mean over its data sets.
+
+    Returns:
+        ``show_mean_scores`` of a ``UniformConcatDataset``; None (MMOCR's ``"auto"``): where there
+        are several.
+    """
+    wanted = config.get("show_mean_scores", "auto")
+    if wanted not in (True, False, "auto"):
+        raise ConfigError(f"show_mean_scores must be True, False or 'auto', got {wanted!r}")
+    return None if wanted == "auto" else bool(wanted)
 
 
 class _Context:
@@ -99,6 +121,21 @@ class _Context:
         if not steps:
             raise ConfigError("a data set for training needs a pipeline")
         return build_pipeline(steps)
+
+    def page_steps(self, steps: Steps | None) -> Pipeline:
+        """The same for pages of key information, whose geometry stays as it is."""
+        if not self.training:
+            return Pipeline(())
+        if not steps:
+            raise ConfigError("a data set for training needs a pipeline")
+        names = [step.get("type") for step in steps]
+        unknown = [name for name in names if name not in (*PAGE_STEPS, *PAGE_IMAGE_STEPS)]
+        if unknown:
+            raise ConfigError(
+                f"{unknown[0]} is not served in training on pages; known: "
+                f"{', '.join((*PAGE_IMAGE_STEPS, *PAGE_STEPS))}"
+            )
+        return build_pipeline([step for step in steps if step["type"] in PAGE_IMAGE_STEPS])
 
     def note_problems(self, ann_file: Any, kept: Sequence[Record], problems: Problems) -> None:
         """Remember what was left out; nothing usable is an error."""
@@ -146,6 +183,7 @@ def _lines(
     loader: Mapping[str, Any],
     pipeline: Steps | None,
     img_prefix: str,
+    pages: bool = False,
 ) -> list[Dataset]:
     settings = dict(loader)
     name = settings.pop("type", None)
@@ -169,10 +207,10 @@ def _lines(
     if file_format not in ("txt", "lmdb"):
         raise ConfigError(f"file_format must be 'txt' or 'lmdb', got {file_format!r}")
     path = Path(ann_file)
-    lines = lmdb_lines(path) if file_format == "lmdb" else text_lines(path)
+    lines = lmdb_lines(path, parser) if file_format == "lmdb" else text_lines(path)
     records, problems = parse_lines(lines, parser, to_record, strict=not context.training)
     context.note_problems(ann_file, records, problems)
-    steps = context.steps(pipeline)
+    steps = context.page_steps(pipeline) if pages else context.steps(pipeline)
     from_lmdb = any(step.get("type") == "LoadImageFromLMDB" for step in pipeline or ())
     read = partial(read_value if from_lmdb else read_from_folder, Path(img_prefix))
     dataset: Dataset = FileDataset(records, read, steps, problems)
@@ -209,6 +247,18 @@ def _words(
     return _lines(context, word_record, ann_file, loader, pipeline, img_prefix)
 
 
+def _characters(
+    context: _Context,
+    ann_file: str,
+    loader: Mapping[str, Any],
+    pipeline: Steps | None = None,
+    img_prefix: str = "",
+    test_mode: bool = False,
+) -> list[Dataset]:
+    """``OCRSegDataset``: word crops with a box per character."""
+    return _lines(context, character_record, ann_file, loader, pipeline, img_prefix)
+
+
 def _scenes(
     context: _Context,
     ann_file: str,
@@ -219,6 +269,54 @@ def _scenes(
 ) -> list[Dataset]:
     """``TextDetDataset``: pictures with polygons, one JSON object per line."""
     return _lines(context, scene_record, ann_file, loader, pipeline, img_prefix)
+
+
+def _pages(
+    context: _Context,
+    ann_file: str,
+    loader: Mapping[str, Any],
+    dict_file: str,
+    pipeline: Steps | None = None,
+    img_prefix: str = "",
+    norm: float = 10.0,
+    directed: bool = False,
+    test_mode: bool = False,
+) -> list[Dataset]:
+    """``KIEDataset``: pages whose words have classes; dictionary and norm belong to the model."""
+    to_record = partial(page_record, openset=False, directed=directed)
+    return _lines(context, to_record, ann_file, loader, pipeline, img_prefix, pages=True)
+
+
+def _openset_pages(
+    context: _Context,
+    ann_file: str,
+    loader: Mapping[str, Any],
+    dict_file: str,
+    pipeline: Steps | None = None,
+    img_prefix: str = "",
+    norm: float = 10.0,
+    link_type: str = "one-to-one",
+    edge_thr: float = 0.5,
+    key_node_idx: int = 1,
+    value_node_idx: int = 2,
+    node_classes: int = 4,
+    test_mode: bool = False,
+) -> list[Dataset]:
+    """``OpensetKIEDataset``: keys and values that are linked; links are settings of the model."""
+    to_record = partial(page_record, openset=True, directed=False)
+    return _lines(context, to_record, ann_file, loader, pipeline, img_prefix, pages=True)
+
+
+def _entities(
+    context: _Context,
+    ann_file: str,
+    loader: Mapping[str, Any],
+    pipeline: Steps | None = None,
+    img_prefix: str = "",
+    test_mode: bool = False,
+) -> list[Dataset]:
+    """``NerDataset``: texts with named entities, one JSON object per line."""
+    return _lines(context, entity_record, ann_file, loader, pipeline, img_prefix)
 
 
 def _uniform_concat(
@@ -354,7 +452,10 @@ def _synthetic(
 
 
 def _word_sample(source: str, word: Any) -> Sample:
-    return Sample(source=source, image=word.image, text=word.text)
+    # The renderer counts from the centre of the first pixel, samples from its corner.
+    quads = np.asarray(word.char_polygons, np.float64) + 0.5
+    characters = [Character(text, quad) for text, quad in zip(word.text, quads, strict=True)]
+    return Sample(source=source, image=word.image, text=word.text, characters=characters)
 
 
 def _scene_sample(source: str, scene: Any) -> Sample:
@@ -368,8 +469,12 @@ def _scene_sample(source: str, scene: Any) -> Sample:
 
 DATASETS: dict[str, Callable[..., list[Dataset]]] = {
     "OCRDataset": _words,
+    "OCRSegDataset": _characters,
     "TextDetDataset": _scenes,
     "IcdarDataset": _coco,
+    "KIEDataset": _pages,
+    "OpensetKIEDataset": _openset_pages,
+    "NerDataset": _entities,
     "UniformConcatDataset": _uniform_concat,
     "ConcatDataset": _concat,
     "RepeatDataset": _repeat,

@@ -69,6 +69,7 @@ class FileDataset:
             polygons=list(record.polygons),
             ignored=list(record.ignored),
             text=record.text,
+            characters=list(record.characters),
             fields=dict(record.fields),
         )
 

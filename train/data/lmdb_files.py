@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,18 @@ from typing import Any
 from ocr_models.errors import ConfigError
 
 
-@cache
 def open_lmdb(path: Path) -> Any:
     """A read-only environment, opened once per process.
 
     Raises:
         ConfigError: the ``lmdb`` package is not installed, or there is no data set at ``path``.
     """
+    # An environment must not be used after a fork, and workers are forks.
+    return _open(path, os.getpid())
+
+
+@cache
+def _open(path: Path, process: int) -> Any:
     try:
         import lmdb
     except ImportError:

@@ -118,13 +118,18 @@ class _ChunkDataset(TorchDataset[Chunk[Any]]):
             samples.append(sample)
             skipped.extend(problems)
         if self.plan.chunk_batches > 1:
-            samples.sort(key=lambda sample: sample.size()[0])  # equal widths keep their order
+            samples.sort(key=_width)  # equal widths keep their order
         size = self.plan.batch_size
         groups = [samples[i : i + size] for i in range(0, len(samples), size)]
         if self.plan.chunk_batches > 1:
             rng = np.random.default_rng((self.plan.seed, epoch, number, self.plan.rank))
             groups = [groups[i] for i in rng.permutation(len(groups))]
         return Chunk([self.batching.collate(group) for group in groups], skipped)
+
+
+def _width(sample: Sample) -> int:
+    """In pixels, or in characters where there is no image."""
+    return len(sample.text) if sample.image is None else sample.size()[0]
 
 
 class _Keys:

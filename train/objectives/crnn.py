@@ -9,15 +9,22 @@ Shapes: B lines of text, T time steps, K classes (class ``blank`` is the blank).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ocr_models.codecs.ctc import CTCCodec, CTCCodecConfig
 from ocr_models.errors import ConfigError
+from ocr_models.spec import RecognizerSpec
+
+from ..augment.sample import Sample
+from .lines import RecognitionBatch, check_text
+from .settings import loss_config
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -111,3 +118,42 @@ class CTCLoss(nn.Module):
         if self.config.flatten:
             return [steps] * batch
         return [min(steps, math.ceil(steps * ratio)) for ratio in valid_ratios]
+
+
+class CRNNObjective:
+    """Targets and loss of CRNN.
+
+    Args:
+        codec: its codec.
+        loss: settings of its loss.
+    """
+
+    target_step = None
+
+    def __init__(self, codec: CTCCodecConfig, loss: CTCLossConfig) -> None:
+        self.codec = CTCCodec(codec)
+        self.loss = CTCLoss(loss)
+
+    @classmethod
+    def from_model(cls, spec: RecognizerSpec, model: Mapping[str, Any]) -> CRNNObjective:
+        """From the config's ``model`` dictionary."""
+        assert isinstance(spec.codec, CTCCodecConfig)  # checked by the spec
+        return cls(spec.codec, loss_config(CTCLossConfig, "CTCLoss", model.get("loss") or {}))
+
+    def check(self, sample: Sample) -> None:
+        """Without an unknown class every character must have its own."""
+        check_text(self.codec, sample)
+
+    def collate(self, targets: Sequence[Any]) -> None:
+        """Texts suffice."""
+
+    def losses(self, network: nn.Module, batch: RecognitionBatch) -> dict[str, Tensor]:
+        """``loss_ctc``."""
+        encoded = self.codec.encode(batch.texts)
+        texts = np.split(encoded.classes, np.cumsum(encoded.lengths)[:-1])
+        result: dict[str, Tensor] = self.loss(
+            network(batch.images).logits,
+            [torch.from_numpy(text) for text in texts],
+            batch.valid_ratios,
+        )
+        return result

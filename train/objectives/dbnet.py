@@ -311,12 +311,12 @@ class DBLoss(nn.Module):
                 probability, is_text, counts, config.negative_ratio, config.eps
             )
         else:
-            loss_prob = _dice(probability, is_text, counts, config.eps)
+            loss_prob = dice_loss(probability, is_text, counts, config.eps)
         border = targets.threshold_mask.float()
         border_error = (threshold - targets.threshold).abs() * border
         return {
             "loss_prob": config.alpha * loss_prob,
-            "loss_db": _dice(binary, is_text, counts, config.eps),
+            "loss_db": dice_loss(binary, is_text, counts, config.eps),
             "loss_thr": config.beta * border_error.sum() / (border.sum() + config.eps),
         }
 
@@ -366,7 +366,7 @@ def _as_target(prediction: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
     return squeezed.float()
 
 
-def _dice(prediction: Tensor, target: Tensor, mask: Tensor, eps: float) -> Tensor:
+def dice_loss(prediction: Tensor, target: Tensor, mask: Tensor, eps: float) -> Tensor:
     """1 - 2 * overlap / (sum + sum + eps), over the whole batch at once; 1 without any text."""
     prediction = prediction * mask
     target = target * mask

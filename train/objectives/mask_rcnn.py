@@ -243,12 +243,12 @@ class MaskRCNNObjective:
             count += max(len(positive), 1) + max(len(background), 1)
             chosen = torch.cat([positive, background])
             is_text = (torch.arange(len(chosen), device=chosen.device) < len(positive)).float()
-            losses = F.binary_cross_entropy_with_logits(logits[chosen], is_text, reduction="none")
+            losses = score_errors(logits[chosen], is_text)
             score_losses = score_losses.index_add(0, level_of[chosen], losses)
             wanted = encode_boxes(
                 every[positive], truth.boxes[matches[positive]], network.config.proposal_stds
             )
-            losses = (deltas[positive] - wanted).abs().sum(dim=1)
+            losses = delta_errors(deltas[positive], wanted)
             delta_losses = delta_losses.index_add(0, level_of[positive], losses)
         weights = self.training.weights
         return {
@@ -288,12 +288,12 @@ class MaskRCNNObjective:
             changes = deltas.unflatten(1, (-1, 4))[is_text, TEXT_CLASS]
             wanted = encode_boxes(text_N5[:, 1:], true_boxes, network.config.box_stds)
             # Sums over no boxes keep the heads in the graph, as training on several GPUs needs.
-            mask_loss = F.binary_cross_entropy_with_logits(mask_logits, masks, reduction="sum")
+            mask_loss = score_errors(mask_logits, masks).sum()
             boxes = max(len(boxes_N5), 1)
             weights = self.training.weights
             return {
-                "loss_cls": weights[2] * F.cross_entropy(logits, classes, reduction="sum") / boxes,
-                "loss_bbox": weights[3] * (changes - wanted).abs().sum() / boxes,
+                "loss_cls": weights[2] * class_errors(logits, classes).sum() / boxes,
+                "loss_bbox": weights[3] * delta_errors(changes, wanted).sum() / boxes,
                 "loss_mask": weights[4] * mask_loss / max(masks.numel(), 1),
             }
 
@@ -318,8 +318,7 @@ class MaskRCNNObjective:
             logits = head.boxes(pyramid, boxes_N5)[0].float()
             background = logits.shape[1] - 1
             classes = torch.where(matches[indices] >= 0, TEXT_CLASS, background)
-            hardness = F.cross_entropy(logits, classes, reduction="none")
-            return indices[hardness.topk(wanted).indices]
+            return indices[class_errors(logits, classes).topk(wanted).indices]
 
         choose = hardest if self.training.hard_examples else at_random
         sampled = self.training.box_sampler(matches, choose)
@@ -353,6 +352,21 @@ def _chosen(candidates: Tensor, matches: Tensor, sampled: Sampled, truth: Instan
     numbers = matches[sampled.positive]
     masks = mask_targets(truth.masks, numbers, candidates[sampled.positive])
     return Chosen(boxes, is_text, truth.boxes[numbers], masks)
+
+
+def score_errors(logits: Tensor, is_text: Tensor) -> Tensor:
+    """Cross-entropy of anchors (N,), or of the pixels of masks (N, M, M); truth 0 or 1, float."""
+    return F.binary_cross_entropy_with_logits(logits, is_text, reduction="none")
+
+
+def class_errors(logits_NK: Tensor, classes_N: Tensor) -> Tensor:
+    """Cross-entropy of boxes, (N,)."""
+    return F.cross_entropy(logits_NK, classes_N, reduction="none")
+
+
+def delta_errors(deltas_N4: Tensor, wanted_N4: Tensor) -> Tensor:
+    """Absolute differences of boxes, (N,)."""
+    return (deltas_N4 - wanted_N4).abs().sum(dim=1)
 
 
 def mask_targets(masks_GHW: Tensor, numbers_P: Tensor, boxes_P4: Tensor) -> Tensor:

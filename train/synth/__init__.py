@@ -9,6 +9,7 @@ from .fonts import (
     FontFace,
     find_fonts,
 )
+from .receipts import Receipt, ReceiptBox, ReceiptConfig, ReceiptRenderer
 from .scenes import SceneRenderConfig, SceneRenderer, SceneSample, SceneWord
 from .words import WordRenderConfig, WordRenderer, WordSample
 
@@ -21,6 +22,10 @@ __all__ = [
     "CorpusConfig",
     "FontError",
     "FontFace",
+    "Receipt",
+    "ReceiptBox",
+    "ReceiptConfig",
+    "ReceiptRenderer",
     "SceneRenderConfig",
     "SceneRenderer",
     "SceneSample",

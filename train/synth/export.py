@@ -13,6 +13,7 @@ import json
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -63,8 +64,9 @@ def export_scenes(
     seeds = range(seed, seed + count)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    with ProcessPoolExecutor(processes) as pool:
-        drawn = pool.map(draw, seeds, chunksize=8)
+    # Fresh processes: OpenCV's threads do not survive being forked.
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_use_one_thread) as pool:
+        drawn = pool.map(draw, seeds, chunksize=8) if processes > 1 else map(draw, seeds)
         for image_id, (name, words) in enumerate(progress(drawn, total=count, label=split)):
             images.append({"id": image_id, "file_name": name, "height": size[0], "width": size[1]})
             for word in words:
@@ -76,6 +78,11 @@ def export_scenes(
     unfinished.write_text(json.dumps(contents), encoding="utf-8")
     os.replace(unfinished, path)
     return path
+
+
+def _use_one_thread() -> None:
+    """The processes already share the cores among them."""
+    cv2.setNumThreads(1)
 
 
 def _draw(
@@ -105,7 +112,6 @@ def _annotation(word: SceneWord) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _renderer(split: str, size: tuple[int, int], fonts: str, style: Style) -> SceneRenderer:
     """One per process: it caches glyphs and textures."""
-    cv2.setNumThreads(1)
     found = find_fonts(fonts, split)  # type: ignore[arg-type]
     if style == "plain":
         return SceneRenderer(found, SceneRenderConfig(size=size))

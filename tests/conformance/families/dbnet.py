@@ -20,6 +20,7 @@ from ocrserve.train.objectives.dbnet import (
     DBLossConfig,
     DBNetTargets,
     DBTargetMaps,
+    dice_loss,
     make_targets,
 )
 
@@ -111,6 +112,14 @@ def _losses(arrays: Arrays, entry: Entry, _: str) -> tuple[dict[str, Tensor], di
     return {"preds": predictions}, loss(*predictions.unbind(1), targets)
 
 
+def _dice_loss(arrays: Arrays, entry: Entry, _: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    prediction = torch.from_numpy(arrays["dice_pred"]).requires_grad_()
+    target, mask = (torch.from_numpy(arrays[f"dice_{name}"]) for name in ("target", "mask"))
+    if entry["name"].endswith("_nomask"):
+        mask = torch.ones_like(mask)
+    return {"pred": prediction}, {"loss": dice_loss(prediction, target, mask, DBLossConfig().eps)}
+
+
 DBNET_FAMILY = Family(
     model_type="DBNet",
     part_types={"backbone": ("mmdet.ResNet",), "neck": ("FPNC",), "bbox_head": ("DBHead",)},
@@ -123,5 +132,5 @@ DBNET_FAMILY = Family(
         "mean of the score map inside a polygon": _box_score,
     },
     targets={"DBNetTargets": _targets},
-    losses={"DBLoss": _losses},
+    losses={"DBLoss": _losses, "DiceLoss": _dice_loss},
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ Forward = Callable[[nn.Module, Spec, Tensor, Arrays, Check], None]
 TrainForward = Callable[[nn.Module, Spec, Tensor, Entry, Entry, Arrays, Check], dict[str, Tensor]]
 PostprocessCase = Callable[[Kit, Entry, Check], None]
 TargetCase = Callable[[Entry, Entry, Arrays, Check], None]
+StandIns = Callable[[Entry], AbstractContextManager[Entry]]
 LossCase = Callable[[Arrays, Entry, str], tuple[dict[str, Tensor], dict[str, Tensor]]]
 
 
@@ -38,6 +40,8 @@ class Family:
             arrays, check.
         losses: by type of loss; stored arrays, case and remark to the inputs that have gradients
             and the losses, both by name.
+        stand_ins: gives a ``model`` dictionary whose files exist as long as it is open, where the
+            kit only says what they hold.
     """
 
     model_type: str
@@ -49,6 +53,7 @@ class Family:
     postprocess: Mapping[str, PostprocessCase] = field(default_factory=dict)
     targets: Mapping[str, TargetCase] = field(default_factory=dict)
     losses: Mapping[str, LossCase] = field(default_factory=dict)
+    stand_ins: StandIns = nullcontext
 
 
 DETECTION_PIPELINE: Sequence[Mapping[str, Any]] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,11 +16,14 @@ from ocrserve.train.objectives.mask_rcnn import (
     Instances,
     MaskRCNNObjective,
     MaskRCNNTraining,
+    class_errors,
+    delta_errors,
+    score_errors,
 )
 
 from ..check import Check
 from ..kit import Arrays, Kit, compare_forward
-from .family import DETECTION_PIPELINE, Entry, Family
+from .family import DETECTION_PIPELINE, Entry, Family, LossCase
 from .text_kernels import compare_boundaries
 
 # The stored samplers never had to choose.
@@ -104,6 +107,43 @@ def _boundaries(kit: Kit, entry: Entry, check: Check) -> None:
     compare_boundaries(check, found, entry)
 
 
+def _weighted_loss(prediction: str, errors: Callable[[Tensor, Arrays], Tensor]) -> LossCase:
+    """A loss of MMDetection: weighted errors of the boxes over a given number.
+
+    Args:
+        prediction: its array.
+        errors: (N,).
+    """
+
+    def compute(
+        arrays: Arrays, entry: Entry, _: str
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        value = torch.from_numpy(arrays[prediction]).requires_grad_()
+        weighted = errors(value, arrays) * torch.from_numpy(arrays["det_weight"])
+        return {"pred": value}, {"loss": weighted.sum() / entry["avg_factor"]}
+
+    return compute
+
+
+def _classes(logits_NK: Tensor, arrays: Arrays) -> Tensor:
+    return class_errors(logits_NK, torch.from_numpy(arrays["det_label"]))
+
+
+def _scores(logits_N1: Tensor, arrays: Arrays) -> Tensor:
+    is_text = torch.from_numpy(arrays["det_label"]) == TEXT_CLASS
+    return score_errors(logits_N1[:, 0], is_text.float())
+
+
+def _deltas(deltas_N4: Tensor, arrays: Arrays) -> Tensor:
+    return delta_errors(deltas_N4, torch.from_numpy(arrays["det_boxt"]))
+
+
+def _mask_loss(arrays: Arrays, _: Entry, __: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    logits = torch.from_numpy(arrays["det_mask"]).requires_grad_()
+    masks = torch.from_numpy(arrays["det_maskt"])
+    return {"pred": logits}, {"loss": score_errors(logits[:, TEXT_CLASS], masks).mean().reshape(1)}
+
+
 MASK_RCNN_FAMILY = Family(
     model_type="OCRMaskRCNN",
     part_types={
@@ -116,4 +156,10 @@ MASK_RCNN_FAMILY = Family(
     forward=_forward,
     train_forward=_train_forward,
     postprocess={"OCRMaskRCNN.get_boundary": _boundaries},
+    losses={
+        "Mask R-CNN ce": _weighted_loss("det_cls", _classes),
+        "Mask R-CNN sigmoid": _weighted_loss("det_sig", _scores),
+        "Mask R-CNN l1": _weighted_loss("det_box", _deltas),
+        "Mask R-CNN mask": _mask_loss,
+    },
 )

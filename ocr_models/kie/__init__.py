@@ -1,0 +1,1 @@
+"""Key information extraction: what the words of a page mean, and which belong together."""
