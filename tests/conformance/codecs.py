@@ -23,7 +23,6 @@ from ocr_models.from_mmocr.codecs import (
     segmentation_codec,
 )
 
-from . import landed
 from .check import Check
 from .kit import Arrays, Case, Kit
 
@@ -46,7 +45,7 @@ def cases(kit: Kit) -> Iterator[Case]:
 
 
 def _covered(entry: Mapping[str, Any], arguments: str) -> bool:
-    return entry[arguments]["type"] in landed.CODECS
+    return entry[arguments]["type"] in CONVERTORS
 
 
 def _convertor(kit: Kit, entry: Mapping[str, Any], check: Check) -> None:

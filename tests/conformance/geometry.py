@@ -20,7 +20,6 @@ from ocr_models.geometry import (
     stitch_lines,
 )
 
-from . import landed
 from .check import EXACT, Check
 from .kit import Case, Kit, not_yet
 
@@ -33,7 +32,7 @@ def cases(kit: Kit) -> Iterator[Case]:
     for kind, entries in kit.json("geometry/geometry.json").items():
         for number, entry in enumerate(entries):
             name = f"{kind}/{number}"
-            if kind in landed.GEOMETRY:
+            if kind in COMPARISONS:
                 yield Case(name, partial(COMPARISONS[kind], kit, number, entry))
             else:
                 yield not_yet(name)

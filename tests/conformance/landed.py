@@ -1,7 +1,7 @@
-"""What is compared and what is "not yet", beside the model families.
+"""Which models and test pipelines are compared, and which are "not yet".
 
-Cases are judged by what they hold (a model's parts, a case's type), never by their name, and never
-by trying whether the comparison works.
+Cases are judged by what they hold (a model's parts, a pipeline's steps), never by their name, and
+never by trying whether the comparison works. Other folders compare what their tables name.
 """
 
 from __future__ import annotations
@@ -11,29 +11,6 @@ from typing import Any
 
 from .families import FAMILIES
 
-OWN_BACKBONES = ("LightResNet", "LightColumns")
-CODECS = ("CTCConvertor", "AttnConvertor", "ABIConvertor", "SegConvertor")
-METRICS = (
-    "polygons",
-    "ignore_pred",
-    "hmean_iou",
-    "hmean_ic13",
-    "eval_hmean",
-    "ocr",
-    "f1",
-    "openset",
-    "ner",
-)
-GEOMETRY = (
-    "sort_vertex8",
-    "sort_vertex",
-    "sort_points",
-    "stitch",
-    "same_line",
-    "bezier",
-    "crops",
-    "points2boundary",
-)
 # Steps of the test pipelines that our preprocessing covers, by task.
 PIPELINE_STEPS: Mapping[str, frozenset[str]] = {
     "textdet": frozenset(
@@ -99,8 +76,3 @@ def model_landed(model: Mapping[str, Any]) -> bool:
         for part, keys in family.without.items()
         for key in keys
     )
-
-
-def config_landed(model: Mapping[str, Any]) -> bool:
-    """The same for a config's ``model``, whose backbone may be one that MMOCR does not have."""
-    return (model.get("backbone") or {}).get("type") in OWN_BACKBONES or model_landed(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -36,7 +36,6 @@ from ocrserve.train.evaluation.key_info import (
 from ocrserve.train.evaluation.polygons import make_polygons, overlaps, repair
 from ocrserve.train.evaluation.recognition import count_matches, eval_ocr_metric
 
-from . import landed
 from .check import Check
 from .kit import Case, Kit, not_yet
 
@@ -59,27 +58,20 @@ def cases(kit: Kit) -> Iterator[Case]:
     for kind, body in index.items():
         if kind in ("images", "f1_macro"):  # inputs of other cases, and a remark
             continue
-        if kind not in landed.METRICS:
-            count = len(body) if isinstance(body, list) else 1
-            yield from (not_yet(f"{kind}/{i}") for i in range(count))
-        elif kind == "polygons":
+        if kind == "polygons":
             yield Case("polygons/properties", partial(_polygon_properties, body))
             yield Case("polygons/pairs", partial(_polygon_pairs, body))
         elif kind in ("hmean_iou", "hmean_ic13"):
             for setting, expected in body.items():
                 name = f"{kind}/{setting.replace(' ', '')}"
                 yield Case(name, partial(_hmean, kind, setting, images, expected))
-        else:
-            compare = {
-                "ignore_pred": _ignored,
-                "eval_hmean": _best_hmean,
-                "ocr": _ocr,
-                "f1": _macro_f1,
-                "openset": _openset,
-                "ner": _entities,
-            }[kind]
+        elif kind in COMPARISONS:
             for i, entry in enumerate(body):
-                yield Case(f"{kind}/{i}", partial(compare, images, with_inputs(body, entry)))
+                inputs = with_inputs(body, entry)
+                yield Case(f"{kind}/{i}", partial(COMPARISONS[kind], images, inputs))
+        else:
+            count = len(body) if isinstance(body, list) else 1
+            yield from (not_yet(f"{kind}/{i}") for i in range(count))
 
 
 def _samples(images: Images) -> list[ImageSample]:
@@ -212,3 +204,14 @@ def _polygon_pairs(body: Mapping[str, Any], check: Check) -> None:
         variants = [iou if union else 1]
         variants += [inside, union] if both_valid else [0, -1]
         check.array(f"{first}-{second}", [inside, union, iou, *variants], expected, ALLOWED)
+
+
+COMPARISONS: Mapping[str, Callable[[Images, Any, Check], None]] = {
+    "ignore_pred": _ignored,
+    "eval_hmean": _best_hmean,
+    "ocr": _ocr,
+    "f1": _macro_f1,
+    "openset": _openset,
+    "ner": _entities,
+}
+"""Of lists of cases, by kind."""
