@@ -22,7 +22,12 @@ from torch import Tensor, nn
 
 from ocr_models.layers.attention import split_heads
 from ocr_models.layers.positions import PositionalEncoding
-from ocr_models.layers.step_decoding import Linear, StepDecoder, StepWeights, product_type
+from ocr_models.layers.step_decoding import (
+    KeptStepDecoder,
+    Linear,
+    StepWeights,
+    product_type,
+)
 from ocr_models.recognition.greedy import State, write_outputs
 from ocr_models.recognition.master_backbone import MASTERBackbone, MASTERBackboneConfig
 
@@ -227,6 +232,7 @@ class MASTERDecoder(nn.Module):
             config.max_cells, channels, config.cell_dropout
         )
         self.norm = nn.LayerNorm(channels)
+        self._step_decoder = KeptStepDecoder()
 
     def encode(self, features_BDhw: Tensor) -> Tensor:
         """Cells with their position codes, (B, S, D)."""
@@ -256,7 +262,7 @@ class MASTERDecoder(nn.Module):
         config = self.config
         dtype = product_type(self.cls.weight)
         with torch.autocast(encoded_BSD.device.type, enabled=False):
-            layers = StepDecoder([layer.step_weights() for layer in self._layers()], dtype)
+            layers = self._step_decoder.of(self._layers(), dtype)
             cls = Linear.of(self.cls).to(dtype)
             positions_LD = self.positional_encoding.position_table[0]
 

@@ -25,7 +25,12 @@ from torch import Tensor, nn
 from ocr_models.layers.attention import AttentionConfig, FeedForward, MultiHeadAttention
 from ocr_models.layers.positions import PositionalEncoding
 from ocr_models.layers.resnet31 import ResNet31, ResNet31Config
-from ocr_models.layers.step_decoding import Linear, StepDecoder, StepWeights, product_type
+from ocr_models.layers.step_decoding import (
+    KeptStepDecoder,
+    Linear,
+    StepWeights,
+    product_type,
+)
 from ocr_models.recognition.greedy import State, write_greedily
 from ocr_models.recognition.masking import valid_mask
 
@@ -273,6 +278,7 @@ class NRTRDecoder(nn.Module):
         self.layer_stack = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
         self.layer_norm = nn.LayerNorm(channels, eps=1e-6)
         self.classifier = nn.Linear(channels, config.num_classes - 1)
+        self._step_decoder = KeptStepDecoder()
 
     def forward(self, targets_BT: Tensor, encoded_BSD: Tensor, valid_ratios_B: Tensor) -> Tensor:
         """Logits (B, T, K - 1) of the classes that follow each of the given ones."""
@@ -292,7 +298,7 @@ class NRTRDecoder(nn.Module):
         config = self.config
         dtype = product_type(self.classifier.weight)
         with torch.autocast(encoded_BSD.device.type, enabled=False):
-            layers = StepDecoder([layer.step_weights() for layer in self._layers()], dtype)
+            layers = self._step_decoder.of(self._layers(), dtype)
             classifier = Linear.of(self.classifier).to(dtype)
             positions_LD = self.position_enc.position_table[0]
 

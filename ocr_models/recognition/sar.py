@@ -15,6 +15,7 @@ embeddings), S steps of the decoder, C units of its state, A of the attention, K
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -181,7 +182,7 @@ class SAREncoder(nn.Module):
         return self.linear(read_BWE[torch.arange(lines, device=last_B.device), last_B])
 
 
-class SARDecoder(nn.Module):
+class SARDecoder(nn.Module, abc.ABC):
     """What both decoders share: attention, prediction, and the loop over characters.
 
     Subclasses hold the layers under MMOCR's names: ``conv1x1_1`` makes queries of states,
@@ -205,17 +206,17 @@ class SARDecoder(nn.Module):
             known += config.state_channels + embedding
         self.prediction = nn.Linear(known, config.num_classes - 1)
 
+    @abc.abstractmethod
     def start(self, summary_BE: Tensor) -> State:
         """The recurrent state after the summary, lines first."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def advance(self, step: int, inputs_NE: Tensor, state: State) -> tuple[Tensor, State]:
         """One step on: what the recurrent network says, (N, C), and its new state."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def read(self, inputs_BSE: Tensor) -> Tensor:
         """What the recurrent network says at each of its inputs, (B, S, C)."""
-        raise NotImplementedError
 
     def keys(self, features_BDHW: Tensor) -> Tensor:
         """(B, H, W, A)."""
