@@ -15,7 +15,7 @@ from ocr_models.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from ocr_models.bundle import ImagePredictor
+    from ocr_models.predictors import ImagePredictor
     from ocr_models.results import PageResult
 
 DESCRIPTION = """
@@ -82,7 +82,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         models.add_argument(
             f"--{option}-config", metavar="FILE", help=f"MMOCR config of the {what}"
         )
-        models.add_argument(f"--{option}-ckpt", metavar="FILE", help=f"checkpoint of the {what}")
+        models.add_argument(
+            f"--{option}-ckpt", metavar="FILE",
+            help=f"checkpoint of the {what}: one of ours, or of the model that --{option} or "
+            f"--{option}-config names",
+        )  # fmt: skip
     models.add_argument(
         "--device", default="auto", metavar="NAME", help="cpu, cuda, ...; default: a GPU if any"
     )
@@ -187,9 +191,11 @@ def _predictor(arguments: argparse.Namespace) -> ImagePredictor:
         )
         if config is not None and checkpoint is None:
             arguments.usage_error(f"--{option}-config needs --{option}-ckpt")
+        is_named = name.lower() not in (NOTHING.lower(), "default")
         if checkpoint is not None:
-            names[role] = checkpoint if config is None else (config, checkpoint)
-        elif name != NOTHING:
+            settings = config if config is not None else name if is_named else None
+            names[role] = checkpoint if settings is None else (settings, checkpoint)
+        elif is_named or name == "default":
             names[role] = name
     if not names:
         arguments.usage_error("--det None and --recog None leave nothing to do")

@@ -10,7 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from ocr_models.recognition.crnn import CRNN, CRNNConfig, VeryDeepVggConfig
 from ocrserve import OCR, OcrOptions, RuntimeOptions
 from ocrserve.cli import main
 from tests.cli.conftest import Folders
@@ -127,6 +129,20 @@ def test_detector_or_recognizer_alone(folders: Folders, capsys: Capture, tmp_pat
     assert list(answer) == ["image", *RECOGNITION_KEYS]
     assert (tmp_path / "a.png").is_file()
     assert main(["read", photo, *chain, "--det", "None", "--lines"]) == 2
+
+
+def test_a_name_with_a_checkpoint_of_mmocr(
+    folders: Folders, capsys: Capture, tmp_path: Path
+) -> None:
+    """The name brings the settings, the file the weights; case does not count."""
+    checkpoint = tmp_path / "mmocr.pth"
+    network = CRNN(CRNNConfig(VeryDeepVggConfig(1)))
+    torch.save({"meta": {}, "state_dict": network.state_dict()}, checkpoint)
+    words = ["read", str(folders.photos / "a.png"), "--det", "none", "--runtime", "torch"]
+    assert main([*words, "--recog", "CRNN", "--recog-ckpt", str(checkpoint)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert main([*words, "--recog-ckpt", str(checkpoint)]) == 1
+    assert "does not say what model it is for" in capsys.readouterr().err
 
 
 def test_lines_and_min_score(folders: Folders, models: list[str], capsys: Capture) -> None:
