@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from ocr_models.ner.bert_softmax import BertSoftmax, from_hugging_face
 from ocr_models.weights import load_state_dict
 
 _SHOWN = 5
+
+Weights = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,40 @@ class PretrainedPart:
         return f"model.{self.path}" if self.path else "model"
 
 
+def _as_they_are(network: nn.Module, weights: Weights, source: str) -> Weights:
+    return weights
+
+
+def _of_bert(network: nn.Module, weights: Weights, source: str) -> Weights:
+    assert isinstance(network, BertSoftmax)
+    return from_hugging_face(weights, network.config.encoder, source)
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What files with weights from elsewhere look like for a kind of network.
+
+    Args:
+        part: which they usually fill, and then completely.
+        may_lack: weights with this in their names may be missing all the same.
+        named: network, weights of a file and its name to the weights under the network's names.
+    """
+
+    part: str
+    may_lack: str
+    named: Callable[[nn.Module, Weights, str], Weights]
+
+
+# Offsets of deformable convolutions start at zero.
+IMAGES = Pretraining("backbone", "conv_offset", _as_they_are)
+# Nothing reads BERT's pooler.
+TEXTS = Pretraining("encoder", ".pooler.", _of_bert)
+
+
+def _pretraining_of(model: Mapping[str, Any]) -> Pretraining:
+    return TEXTS if model.get("type") == "NerClassifier" else IMAGES
+
+
 def start(network: nn.Module, model: Mapping[str, Any], load_from: str | None = None) -> list[str]:
     """Put the weights that a config names into the network, as far as names and shapes fit.
 
@@ -58,10 +94,11 @@ def start(network: nn.Module, model: Mapping[str, Any], load_from: str | None = 
     """
     notes: list[str] = []
     filled: set[str] = set()
+    pretraining = _pretraining_of(model)
     if load_from is not None:
-        filled |= _start_whole(network, load_from, notes)
+        filled |= _start_whole(network, load_from, pretraining, notes)
     for part in pretrained_parts(model):
-        filled |= _start_part(network, part, filled, notes)
+        filled |= _start_part(network, part, pretraining, filled, notes)
     if load_from is not None:
         own = _weights(network)
         left = [name for name in own if name not in filled]
@@ -83,14 +120,10 @@ def pretrained_parts(model: Mapping[str, Any]) -> list[PretrainedPart]:
     """
     found = list(_parts(model, ""))
     if model.get("pretrained"):
-        found.insert(0, PretrainedPart(_pretrained_path(model), model["pretrained"]))
+        pretraining = _pretraining_of(model)
+        whole = pretraining is IMAGES and "label_convertor" in model
+        found.insert(0, PretrainedPart("" if whole else pretraining.part, model["pretrained"]))
     return found
-
-
-def _pretrained_path(model: Mapping[str, Any]) -> str:
-    if model.get("type") == "NerClassifier":
-        return "encoder"
-    return "" if "label_convertor" in model else "backbone"
 
 
 def _parts(section: Mapping[str, Any], path: str) -> Iterator[PretrainedPart]:
@@ -107,11 +140,15 @@ def _parts(section: Mapping[str, Any], path: str) -> Iterator[PretrainedPart]:
             yield from _parts(value, f"{path}.{key}" if path else key)
 
 
-def _start_whole(network: nn.Module, source: str, notes: list[str]) -> set[str]:
+def _start_whole(
+    network: nn.Module, source: str, pretraining: Pretraining, notes: list[str]
+) -> set[str]:
     path = _local_file(source)
     if path is None:
         raise ConfigError(f"load_from {source}: there is no such file{_how_to_get(source)}")
-    fitting, remarks = _load_fitting(network, _read(network, path))
+    fitting, remarks = _load_fitting(
+        network, pretraining.named(network, load_state_dict(path), source)
+    )
     if not fitting:
         raise ConfigError(f"load_from {source}: none of its weights fit this network")
     notes += [f"load_from {source}: {remark}" for remark in remarks]
@@ -119,7 +156,11 @@ def _start_whole(network: nn.Module, source: str, notes: list[str]) -> set[str]:
 
 
 def _start_part(
-    network: nn.Module, part: PretrainedPart, filled: Collection[str], notes: list[str]
+    network: nn.Module,
+    part: PretrainedPart,
+    pretraining: Pretraining,
+    filled: Collection[str],
+    notes: list[str],
 ) -> set[str]:
     """Fill what is still open of one part; returns names in the network."""
     try:
@@ -140,26 +181,19 @@ def _start_part(
             f"{_how_to_get(part.checkpoint)}"
         )
         return set()
-    given = _read(network, path)
-    if isinstance(network, BertSoftmax):
-        given = {key.removeprefix(start): value for key, value in given.items()}
+    given: Weights = load_state_dict(path)
     if part.prefix:
         given = {
             key.removeprefix(f"{part.prefix}."): value
             for key, value in given.items()
             if key.startswith(f"{part.prefix}.")
         }
+    given = pretraining.named(network, given, str(path))
+    given = {key.removeprefix(start): value for key, value in given.items()}
     kept = {key: value for key, value in given.items() if start + key not in filled}
     fitting, remarks = _load_fitting(module, kept)
-    # Offsets of deformable convolutions start at zero, and nothing reads BERT's pooler; weights
-    # that were trained elsewhere may have neither.
-    left = [
-        key
-        for key in open_names
-        if key not in fitting and "conv_offset" not in key and ".pooler." not in key
-    ]
-    is_whole = part.path == "backbone" or isinstance(network, BertSoftmax)
-    if not fitting or (left and is_whole):
+    left = [key for key in open_names if key not in fitting and pretraining.may_lack not in key]
+    if not fitting or (left and part.path == pretraining.part):
         where = f" under {part.prefix!r}" if part.prefix else ""
         raise ConfigError(
             f"{path}{where} does not fit {part.name}: {len(left)} weights have no counterpart, "
@@ -172,15 +206,7 @@ def _start_part(
     return {start + key for key in fitting}
 
 
-def _read(network: nn.Module, path: str | Path) -> Mapping[str, Tensor]:
-    """The weights of a file, of a BERT under this network's names."""
-    given = load_state_dict(path)
-    if isinstance(network, BertSoftmax):
-        return from_hugging_face(given, network.config.encoder, str(path))
-    return given
-
-
-def _load_fitting(module: nn.Module, given: Mapping[str, Tensor]) -> tuple[set[str], list[str]]:
+def _load_fitting(module: nn.Module, given: Weights) -> tuple[set[str], list[str]]:
     """Loads what fits.
 
     Returns:

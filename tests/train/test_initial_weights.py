@@ -194,7 +194,8 @@ def test_bert_in_both_layouts(layout: str, tmp_path: Path) -> None:
             k.removeprefix("encoder."): v for k, v in state.items() if k.startswith("encoder.")
         }
     source = saved(state, tmp_path / "bert.pth")
-    assert initial_weights.start(own, {"encoder": pretrained(source)}) == []
+    model = {"type": "NerClassifier", "encoder": pretrained(source)}
+    assert initial_weights.start(own, model) == []
     same = {k: kept for k, kept in equal(own.encoder, given.encoder).items() if "pooler" not in k}
     assert len(same) > 15
     assert all(same.values())
@@ -202,7 +203,7 @@ def test_bert_in_both_layouts(layout: str, tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"does not fit model.encoder: 1 weights .* \(7, 8\) instead"
     ):
-        initial_weights.start(smaller, {"encoder": pretrained(source)})
+        initial_weights.start(smaller, model)
 
 
 @pytest.mark.parametrize(
