@@ -80,11 +80,15 @@ class Decoding:
         loop: of the decoder alone.
         whole: with the encoder.
         steps: characters of the longest text, its end included.
+        shortest: characters of the shortest text, its end included.
+        share: of the time for 32 crops of the longest text what 32 of the shortest take.
     """
 
     loop: float
     whole: float
     steps: int
+    shortest: int
+    share: float
 
 
 def load_subject(path: Path, checkpoint: Path) -> Subject:
@@ -173,8 +177,18 @@ def measure_decoding(
         seconds["plain"].append(clock() - begin)
     encode, fast, slow = (statistics.median(values) for values in seconds.values())
     read = build_codec(subject.spec.codec).decode(outputs.numpy(), ratio_list)
-    steps = 1 + max(len(result.char_scores) for result in read)
-    return Decoding(slow / fast, (encode + slow) / (encode + fast), steps)
+    steps = [1 + len(result.char_scores) for result in read]
+    short, long = min(steps), max(steps)
+    times: dict[int, list[float]] = {short: [], long: []}
+    for _ in range(TURNS):
+        for length in (short, long):
+            line = steps.index(length)
+            same = tuple(part[line : line + 1].expand_as(part).contiguous() for part in encoded)
+            begin = clock()
+            decode(same, ratios[line : line + 1].expand_as(ratios))
+            times[length].append(clock() - begin)
+    share = statistics.median(times[short]) / statistics.median(times[long])
+    return Decoding(slow / fast, (encode + slow) / (encode + fast), long, short, share)
 
 
 def count_differences(subject: Subject, crops: Sequence[np.ndarray]) -> tuple[int, float]:
@@ -235,7 +249,7 @@ def table(paths: Sequence[Path], options: argparse.Namespace, clock: Callable[[]
     """All configs, and under the table the runtimes that were used."""
     header = [
         "config", "parameters", "crop alone", "of 32 crops", "decoding", "whole network", "steps",
-        "kit", "by heart: words",
+        "shortest word", "kit", "by heart: words",
     ]  # fmt: skip
     lines = options.kit.read_text(encoding="utf-8").splitlines() if options.kit else []
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
@@ -247,11 +261,12 @@ def table(paths: Sequence[Path], options: argparse.Namespace, clock: Callable[[]
         subject = load_subject(path, options.folder / name / "latest.pth")
         alone, together, runtime = measure_speed(subject, crops, options.threads, clock)
         runtimes.add(runtime)
-        loop = whole = steps = ""
+        loop = whole = steps = shortest = ""
         if subject.trained and FAMILIES[type(subject.spec.network)].decode:
             with torch.inference_mode():
                 found = measure_decoding(subject, crops, clock)
             loop, whole, steps = f"{found.loop:.1f}x", f"{found.whole:.1f}x", str(found.steps)
+            shortest = f"{found.share:.2f} ({found.shortest} steps)"
         parameters = sum(p.numel() for p in subject.network.parameters())
         row = [
             f"`{path.relative_to(CONFIGS)}`",
@@ -261,6 +276,7 @@ def table(paths: Sequence[Path], options: argparse.Namespace, clock: Callable[[]
             loop,
             whole,
             steps,
+            shortest,
             kit_result(lines, path.stem),
             learnt(results, path.stem),
         ]
