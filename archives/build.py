@@ -20,20 +20,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ocr_models.bundle import (
-    ROLES,
-    Bundle,
-    Model,
-    Task,
-    load_predictor,
-    read_bundle,
-    task_of,
-    write_bundle,
-)
+from ocr_models.bundle import Bundle, Model, load_predictor, read_bundle, write_bundle
 from ocr_models.errors import ConfigError
 from ocr_models.from_mmocr import model_from_mmocr
 from ocr_models.images import ImageLimits
 from ocr_models.mmocr_config import load_config
+from ocr_models.predictors import ROLES, Task, task_of
 from ocr_models.runtime import RuntimeOptions
 from ocr_models.spec import (
     DetectorSpec,
@@ -201,7 +193,7 @@ def stored_spec(checkpoint: Checkpoint, path: Path) -> Spec:
         kind = stored.get("kind") if isinstance(stored, dict) else None
         classes = {cls.__name__: cls for cls in ROLES}
         return from_json_dict(classes.get(str(kind), RecognizerSpec), stored)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 

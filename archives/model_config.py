@@ -16,11 +16,11 @@ from pathlib import Path
 
 import yaml
 
-from ocr_models.bundle import TASKS, Task
 from ocr_models.entities import EntityOptions
 from ocr_models.errors import ConfigError
 from ocr_models.images import ImageLimits
 from ocr_models.ocr import OcrOptions
+from ocr_models.predictors import TASKS, Task
 from ocrserve.handlers.options import HandlerOptions, describe_type, parse_options
 
 FILE_NAME = "model-config.yaml"

@@ -31,8 +31,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 import ocr_models
-from ocr_models.bundle import MANIFEST_NAME, Bundle, Task
+from ocr_models.bundle import MANIFEST_NAME, Bundle
 from ocr_models.errors import ConfigError, WeightsError
+from ocr_models.predictors import Task
 from ocrserve.handlers import base
 
 from . import model_config
@@ -49,6 +50,8 @@ SHARED_HANDLER_FILES = (
     "cores.py",
     "metrics.py",
     "options.py",
+    "pages.py",
+    "requests.py",
     "texts.py",
 )
 CODE_SUFFIXES = (".py", ".txt", ".typed")
@@ -214,7 +217,7 @@ def _read_json(path: Path, folder: Path, name: str) -> dict[str, object]:
         raise ConfigError(
             f"{path} has no {name}; it was not made by ocrserve convert, or it is damaged"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {name} is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: {name} is not a JSON object")

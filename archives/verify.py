@@ -27,8 +27,9 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from ocr_models.bundle import Bundle, Task, read_bundle
+from ocr_models.bundle import Bundle, read_bundle
 from ocr_models.errors import ConfigError, OcrError
+from ocr_models.predictors import Task
 from ocrserve.handlers.base import Handler
 from ocrserve.handlers.cores import worker_threads
 from ocrserve.handlers.detection import DetectionHandler

@@ -30,7 +30,8 @@ from ocrserve.train.data.build import build_datasets
 from ocrserve.train.data.datasets import Dataset
 from ocrserve.train.optimizers import build_optimizer
 from ocrserve.train.synth.export import export_scenes
-from ocrserve.train.tasks import DetectionTask, build_task
+from ocrserve.train.tasks import build_task
+from ocrserve.train.tasks.detection import DetectionTask
 
 from .detectors import DETECTORS, TEXTDET
 from .document import markdown_table, replace_part

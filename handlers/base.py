@@ -22,10 +22,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 import cv2
 import torch
 
-from ocr_models.bundle import Bundle, Predictor, Task, load_predictor, read_bundle
+from ocr_models.bundle import Bundle, load_predictor, read_bundle
 from ocr_models.clock import StageClock
 from ocr_models.errors import ConfigError, InputError
 from ocr_models.images import ImageLimits, decode_image
+from ocr_models.predictors import Predictor, Task
 
 from . import metrics
 from .bodies import image_bytes

@@ -1,8 +1,6 @@
 """From what TorchServe hands over for one request to the bytes of one image.
 
 A client may send the image as the raw body, as one field of a multipart form, or as base64 in JSON.
-TorchServe turns each request into a dictionary (a *row*): ``{"body": ...}`` for raw bodies and JSON
-(which it has parsed already, when it could), one key per field for forms.
 """
 
 from __future__ import annotations
@@ -14,6 +12,8 @@ from collections.abc import Mapping
 
 from ocr_models.errors import InputError
 
+from .requests import fields_of, json_name, listed, media_type, only_field, refuse_unparsed_json
+
 FORM_FIELDS = ("data", "body", "image", "file")
 JSON_KEYS = ("data", "image", "b64")
 
@@ -21,9 +21,6 @@ JSON_KEYS = ("data", "image", "b64")
 # images are refused here, with a reason, and not by TorchServe's empty 413.
 MAX_BYTES_CEILING = 45_000_000
 SERVER_REQUEST_BYTES = 64 * 1024 * 1024
-
-# TorchServe's /invocations route passes its own query parameter on to the handler.
-ROUTE_PARAMETERS = {"model_name"}
 
 _DATA_URL = re.compile(r"data:[\w.+-]*/?[\w.+-]*(;[\w.+=-]+)*;base64,", re.ASCII)
 _HOW_TO_SEND = (
@@ -43,17 +40,12 @@ def image_bytes(row: Mapping[str, object], headers: Mapping[str, object], max_by
     Raises:
         InputError: the request does not carry exactly one image, or it is empty or too large.
     """
+    fields = fields_of(row, headers, _HOW_TO_SEND)
+    content = only_field(fields, FORM_FIELDS, "image", _HOW_TO_SEND)
     kind = media_type(headers)
-    if kind == "application/x-www-form-urlencoded":
-        raise InputError(
-            415,
-            "unsupported_media_type",
-            "the body is an urlencoded form, which is what curl -d and --data send by default; "
-            + _HOW_TO_SEND,
-        )
-    content = _only_field(row)
     if isinstance(content, bytes | bytearray | memoryview):
-        data = _from_bytes(bytes(content), kind)
+        data = bytes(content)
+        refuse_unparsed_json(kind, data)
     elif isinstance(content, Mapping):
         data = _from_json(content, max_bytes)
     elif isinstance(content, str):
@@ -70,35 +62,6 @@ def image_bytes(row: Mapping[str, object], headers: Mapping[str, object], max_by
     if not data:
         raise InputError(400, "empty_image", f"the image is empty (0 bytes); {_HOW_TO_SEND}")
     check_size(len(data), max_bytes)
-    return data
-
-
-def _only_field(row: Mapping[str, object]) -> object:
-    row = {name: content for name, content in row.items() if name not in ROUTE_PARAMETERS}
-    unknown = sorted(set(row) - set(FORM_FIELDS))
-    if unknown:
-        raise InputError(
-            400,
-            "unknown_field",
-            f"unknown form field {listed(unknown)}; the image belongs in one field, named "
-            f"{listed(FORM_FIELDS)}",
-        )
-    if not row:
-        raise InputError(400, "empty_image", f"the request has no body; {_HOW_TO_SEND}")
-    if len(row) > 1:
-        raise InputError(
-            400,
-            "several_images",
-            f"one request carries one image, but the form has {listed(sorted(row))}; send one "
-            "request per image",
-        )
-    return next(iter(row.values()))
-
-
-def _from_bytes(data: bytes, kind: str) -> bytes:
-    if kind == "application/json" and data:
-        # TorchServe parses JSON bodies itself and passes on as bytes only what it could not parse.
-        raise InputError(400, "invalid_json", "the body is declared as JSON, but it does not parse")
     return data
 
 
@@ -136,24 +99,3 @@ def check_size(size: int, max_bytes: int) -> None:
         raise InputError(
             413, "too_many_bytes", f"the image has {size} bytes, at most {max_bytes} are allowed"
         )
-
-
-def media_type(headers: Mapping[str, object]) -> str:
-    """The Content-Type of a request without its parameters, in lower case."""
-    for name, value in headers.items():
-        if name.lower() == "content-type" and isinstance(value, str):
-            return value.partition(";")[0].strip().lower()
-    return ""
-
-
-def listed(names: tuple[str, ...] | list[str]) -> str:
-    """Names in quotes, for messages."""
-    return ", ".join(f"'{name:.40}'" for name in names[:8])
-
-
-def json_name(value: object) -> str:
-    """What JSON calls a value of this kind."""
-    if value is None:
-        return "null"
-    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "list"}
-    return names.get(type(value), "object")

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ocr_models.bundle import IMAGE_TASKS, TASKS, Task
 from ocr_models.entities import EntityOptions
 from ocr_models.errors import ConfigError
 from ocr_models.images import ImageLimits
 from ocr_models.ocr import OcrOptions
+from ocr_models.predictors import IMAGE_TASKS, TASKS, Task
 from ocr_models.runtime import RuntimeOptions
 
 from .bodies import MAX_BYTES_CEILING

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from ocr_models.errors import InputError
 
-from .bodies import ROUTE_PARAMETERS, json_name, listed, media_type
+from .requests import fields_of, json_name, listed, media_type, only_field, refuse_unparsed_json
 
 TEXT_FIELDS = ("text", "data", "body")
 JSON_KEY = "text"
@@ -32,15 +32,8 @@ def text_of(row: Mapping[str, object], headers: Mapping[str, object]) -> str:
     Raises:
         InputError: the request does not carry exactly one text.
     """
-    kind = media_type(headers)
-    if kind == "application/x-www-form-urlencoded":
-        raise InputError(
-            415,
-            "unsupported_media_type",
-            "the body is declared as an urlencoded form, which is what curl -d and --data do by "
-            f"default; {_HOW_TO_SEND}",
-        )
-    content = _only_field(row)
+    fields = fields_of(row, headers, _HOW_TO_SEND)
+    content = only_field(fields, TEXT_FIELDS, "text", _HOW_TO_SEND)
     if isinstance(content, Mapping):
         return _from_json(content)
     if isinstance(content, str):
@@ -52,37 +45,13 @@ def text_of(row: Mapping[str, object], headers: Mapping[str, object]) -> str:
             f"the body is a JSON {json_name(content)}; one request carries one text, as an object "
             f"with the key '{JSON_KEY}'",
         )
-    if kind == "application/json" and len(content):
-        # TorchServe parses JSON bodies itself and passes on as bytes only what it could not parse.
-        raise InputError(400, "invalid_json", "the body is declared as JSON, but it does not parse")
+    refuse_unparsed_json(media_type(headers), bytes(content))
     try:
         return bytes(content).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
             415, "not_utf8", f"the text is not UTF-8 (byte {error.start}: {error.reason})"
         ) from error
-
-
-def _only_field(row: Mapping[str, object]) -> object:
-    fields = {name: content for name, content in row.items() if name not in ROUTE_PARAMETERS}
-    unknown = sorted(set(fields) - set(TEXT_FIELDS))
-    if unknown:
-        raise InputError(
-            400,
-            "unknown_field",
-            f"unknown form field {listed(unknown)}; the text belongs in one field, named "
-            f"{listed(TEXT_FIELDS)}",
-        )
-    if not fields:
-        raise InputError(400, "empty_text", f"the request has no body; {_HOW_TO_SEND}")
-    if len(fields) > 1:
-        raise InputError(
-            400,
-            "several_texts",
-            f"one request carries one text, but the form has {listed(sorted(fields))}; send one "
-            "request per text",
-        )
-    return next(iter(fields.values()))
 
 
 def _from_json(content: Mapping[object, object]) -> str:

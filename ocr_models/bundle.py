@@ -16,20 +16,17 @@ hash.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from ocr_models.detector import TextDetector
-from ocr_models.entities import EntityOptions, EntityRecognizer
+from ocr_models.entities import EntityOptions
 from ocr_models.errors import ConfigError, WeightsError
 from ocr_models.images import ImageLimits
-from ocr_models.key_info import KeyInfoExtractor
-from ocr_models.ocr import OCR, OcrOptions
-from ocr_models.recognizer import TextRecognizer
+from ocr_models.ocr import OcrOptions
+from ocr_models.predictors import ROLES, Part, Predictor, Task, make_predictor, task_of
 from ocr_models.runtime import RuntimeOptions
 from ocr_models.spec import (
     DetectorSpec,
@@ -44,29 +41,6 @@ from ocr_models.weights import read_safetensors, save_safetensors, sha256_of
 
 FORMAT = 1
 MANIFEST_NAME = "model.json"
-ROLES: Mapping[type, str] = {
-    DetectorSpec: "detector",
-    RecognizerSpec: "recognizer",
-    KieSpec: "extractor",
-    NerSpec: "entity_recognizer",
-}
-"""What a model does in a folder, by the kind of its description."""
-
-Task = Literal["detection", "recognition", "ocr", "kie", "ner"]
-TASKS: tuple[Task, ...] = get_args(Task)
-TASK_OF_ROLES: Mapping[frozenset[str], Task] = {
-    frozenset({"detector"}): "detection",
-    frozenset({"recognizer"}): "recognition",
-    frozenset({"detector", "recognizer"}): "ocr",
-    frozenset({"detector", "recognizer", "extractor"}): "ocr",
-    frozenset({"extractor"}): "kie",
-    frozenset({"entity_recognizer"}): "ner",
-}
-"""What the models of a folder do together."""
-IMAGE_TASKS: tuple[Task, ...] = ("detection", "recognition", "ocr")
-"""Those whose predictors take images alone."""
-ImagePredictor = TextDetector | TextRecognizer | OCR
-Predictor = ImagePredictor | KeyInfoExtractor | EntityRecognizer
 Model = tuple[Spec, Mapping[str, Tensor]]
 """A model's description and weights."""
 
@@ -163,18 +137,6 @@ def weights_name(role: str) -> str:
     return f"{role}.safetensors"
 
 
-def task_of(roles: Iterable[str]) -> Task:
-    """The task that models of these roles make; raises ``ConfigError`` when they make none."""
-    given = frozenset(roles)
-    if given not in TASK_OF_ROLES:
-        sets = [" and ".join(sorted(allowed)) for allowed in TASK_OF_ROLES]
-        raise ConfigError(
-            f"a model folder holds one of: {', '.join(sets)}; got "
-            f"{' and '.join(sorted(given)) or 'none'}"
-        )
-    return TASK_OF_ROLES[given]
-
-
 def write_bundle(
     folder: Path,
     *,
@@ -236,7 +198,7 @@ def read_bundle(folder: Path, *, check_hashes: bool = True) -> Bundle:
         raise ConfigError(f"{folder} is not a model folder: it has no {MANIFEST_NAME}")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}") from error
     version = data.get("format") if isinstance(data, dict) else None
     if version != FORMAT:
@@ -282,45 +244,16 @@ def load_predictor(
         ocr: how the chain puts its models together; must be None for a single model.
         entities: what an entity recogniser does with long texts; must be None for other models.
     """
-    runtime = runtime if runtime is not None else RuntimeOptions()
     task = bundle.manifest.task
     if ocr is not None and task != "ocr":
         raise ConfigError(f"chain options were given, but the folder holds a {task} model only")
     if entities is not None and task != "ner":
         raise ConfigError(f"options of ner were given, but the folder holds a model for {task}")
-    made: dict[str, Any] = {}
+    parts = {}
     for role, entry in bundle.manifest.entries.items():
         path = bundle.weights_path(role)
-        made[role] = make_predictor(
-            (entry.spec, read_safetensors(path)), runtime, entities, source=str(path)
-        )
-    if task == "ocr":
-        chain_options = ocr if ocr is not None else OcrOptions()
-        return OCR(made["detector"], made["recognizer"], chain_options, made.get("extractor"))
-    (predictor,) = made.values()
-    return predictor
-
-
-def make_predictor(
-    model: Model, runtime: RuntimeOptions, entities: EntityOptions | None = None, *, source: str
-) -> TextDetector | TextRecognizer | KeyInfoExtractor | EntityRecognizer:
-    """The predictor of one model.
-
-    Args:
-        model: spec and weights.
-        runtime: how the network runs.
-        entities: of an entity recogniser.
-        source: names the weights in error messages.
-    """
-    spec, state = model
-    if isinstance(spec, DetectorSpec):
-        return TextDetector(spec, state, runtime, source=source)
-    if isinstance(spec, RecognizerSpec):
-        return TextRecognizer(spec, state, runtime, source=source)
-    if isinstance(spec, KieSpec):
-        return KeyInfoExtractor(spec, state, runtime, source=source)
-    options = entities if entities is not None else EntityOptions()
-    return EntityRecognizer(spec, state, runtime, options, source=source)
+        parts[role] = Part(entry.spec, read_safetensors(path), str(path))
+    return make_predictor(parts, runtime, ocr if ocr is not None else entities)
 
 
 def _count_parameters(state: Mapping[str, Tensor]) -> int:

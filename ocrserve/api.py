@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-import ocr_models.bundle
 import ocr_models.ocr
-from ocr_models.bundle import Predictor, task_of
+from ocr_models import predictors
 from ocr_models.entities import EntityOptions
 from ocr_models.errors import ConfigError, InputError
 from ocr_models.images import ImageLimits, decode_image, read_image
 from ocr_models.ocr import OcrOptions
+from ocr_models.predictors import Part, Predictor
 from ocr_models.results import PageResult
 from ocr_models.runtime import RuntimeOptions
-from ocr_models.spec import Spec
 from ocrserve.archives.build import load_models
 from ocrserve.model_names import DEFAULT, ModelName, Role, model_sources
 
@@ -98,12 +94,12 @@ def load(
         ``KeyInfoExtractor``, which has ``predict(pages)``, or an ``EntityRecognizer``, which has
         ``predict(texts)``.
     """
-    parts: dict[str, _Part] = {}
+    parts: dict[str, Part] = {}
     for source in model_sources(model):
         models = load_models([source])
         for role, (spec, state) in models.by_role.items():
-            parts[role] = _Part(spec, state, str(source.weights))
-    return _assemble(parts, runtime, options)
+            parts[role] = Part(spec, state, str(source.weights))
+    return predictors.make_predictor(parts, runtime, options)
 
 
 def make_predictor(
@@ -119,7 +115,7 @@ def make_predictor(
         runtime: how the networks run.
         options: of a chain, or of an entity recogniser.
     """
-    parts: dict[str, _Part] = {}
+    parts: dict[str, Part] = {}
     for role, name in names.items():
         (source,) = model_sources(name, role)
         models = load_models([source])
@@ -130,8 +126,8 @@ def make_predictor(
                 f"but a {models.task} model"
             )
         spec, state = models.by_role[role]
-        parts[role] = _Part(spec, state, str(source.weights))
-    return _assemble(parts, runtime, options)
+        parts[role] = Part(spec, state, str(source.weights))
+    return predictors.make_predictor(parts, runtime, options)
 
 
 def to_pixels(photo: Photo, limits: ImageLimits, *, exif: bool) -> np.ndarray:
@@ -147,38 +143,3 @@ def to_pixels(photo: Photo, limits: ImageLimits, *, exif: bool) -> np.ndarray:
     if isinstance(photo, bytes):
         return decode_image(photo, limits, apply_exif=exif)
     return read_image(photo, limits, apply_exif=exif)
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """One model, and the file to name when its weights do not fit."""
-
-    spec: Spec
-    state: Mapping[str, Tensor]
-    source: str
-
-
-def _assemble(
-    parts: Mapping[str, _Part],
-    runtime: RuntimeOptions | None,
-    options: OcrOptions | EntityOptions | None,
-) -> Predictor:
-    runtime = runtime if runtime is not None else RuntimeOptions()
-    task = task_of(parts)
-    needed = {"ocr": OcrOptions, "ner": EntityOptions}.get(task, type(None))
-    if options is not None and not isinstance(options, needed):
-        raise ConfigError(f"{type(options).__name__} were given, but the model is for {task}")
-    entities = options if isinstance(options, EntityOptions) else None
-    made: dict[str, Any] = {
-        role: ocr_models.bundle.make_predictor(
-            (part.spec, part.state), runtime, entities, source=part.source
-        )
-        for role, part in parts.items()
-    }
-    if task == "ocr":
-        chain_options = options if isinstance(options, OcrOptions) else OcrOptions()
-        return ocr_models.ocr.OCR(
-            made["detector"], made["recognizer"], chain_options, made.get("extractor")
-        )
-    (predictor,) = made.values()
-    return predictor

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ocr_models.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ocr_models.bundle import Task
+    from ocr_models.predictors import Task
     from ocrserve.archives.build import ModelSource
     from ocrserve.archives.model_config import ModelConfig
 

@@ -89,8 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _model(name: str, config: Mapping[str, Any]) -> tuple[Any, Any]:
     """Weights and, where they bring their own architecture, the spec."""
-    from ocr_models.bundle import ROLES
     from ocr_models.from_mmocr import model_from_mmocr
+    from ocr_models.predictors import ROLES
     from ocrserve.archives.build import load_models
     from ocrserve.model_names import DEFAULT, Role, model_sources
 

@@ -146,3 +146,11 @@ def test_weights_that_do_not_fit_make_no_archive(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"missing|fit"):
         build_archive([ModelSource(checkpoint)], tmp_path / "store", model_name="m")
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"kind": "Nobody"}', "[" * 100_000])
+def test_a_checkpoint_that_describes_no_model(text: str, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "odd.pth"
+    torch.save({"meta": {"spec": text}, "state_dict": {"a": torch.zeros(1)}}, checkpoint)
+    with pytest.raises(ConfigError, match=r"odd\.pth: "):
+        build_archive([ModelSource(checkpoint)], tmp_path / "store", model_name="m")

@@ -10,20 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from ocr_models.bundle import (
-    TASKS,
-    Predictor,
-    Task,
-    load_predictor,
-    read_bundle,
-    write_bundle,
-)
+from ocr_models.bundle import load_predictor, read_bundle, write_bundle
 from ocr_models.detector import TextDetector
 from ocr_models.entities import EntityOptions, EntityRecognizer
 from ocr_models.errors import ConfigError, OcrError, WeightsError
 from ocr_models.images import ImageLimits
 from ocr_models.key_info import KeyInfoExtractor
 from ocr_models.ocr import OCR, OcrOptions
+from ocr_models.predictors import TASKS, Predictor, Task
 from ocr_models.recognizer import TextRecognizer
 from ocr_models.runtime import RuntimeOptions
 from tests.serving_models import (
@@ -179,9 +173,10 @@ def test_broken_folders(tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(WeightsError, match="is missing"):
         read_bundle(tmp_path)
-    (tmp_path / "model.json").write_text("{")
-    with pytest.raises(ConfigError, match="is not JSON"):
-        read_bundle(tmp_path)
+    for text in ("{", "[" * 100_000):
+        (tmp_path / "model.json").write_text(text)
+        with pytest.raises(ConfigError, match="is not JSON"):
+            read_bundle(tmp_path)
 
 
 def test_nothing_to_write_and_weights_that_do_not_fit(tmp_path: Path) -> None:

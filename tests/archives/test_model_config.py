@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ocr_models.bundle import TASKS, Task
 from ocr_models.errors import ConfigError
+from ocr_models.predictors import TASKS, Task
 from ocrserve.archives.model_config import (
     ModelConfig,
     default_model_config,

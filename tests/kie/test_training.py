@@ -19,10 +19,10 @@ from ocrserve.cli import main
 from ocrserve.train.augment.sample import Sample, SampleError
 from ocrserve.train.data.build import build_datasets
 from ocrserve.train.data.pages import page_record
-from ocrserve.train.kie_task import KieTask
 from ocrserve.train.logs import read_log
 from ocrserve.train.settings import read_settings
 from ocrserve.train.tasks import build_task
+from ocrserve.train.tasks.key_info import KieTask
 from tests import wildreceipt
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "kie" / "sdmgr"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ocr_models.bundle import TASKS, Task
+from ocr_models.predictors import TASKS, Task
 from ocrserve.archives.build import ModelSource, build_archive
 from ocrserve.archives.model_config import parse_model_config
 from ocrserve.archives.verify import LocalModel, open_model

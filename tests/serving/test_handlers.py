@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import yaml
 
-from ocr_models.bundle import IMAGE_TASKS, Task, load_predictor, read_bundle
+from ocr_models.bundle import load_predictor, read_bundle
 from ocr_models.clock import StageClock
 from ocr_models.errors import ConfigError, WeightsError
 from ocr_models.images import decode_image
 from ocr_models.ocr import OcrOptions
+from ocr_models.predictors import IMAGE_TASKS, Task
 from ocr_models.results import RecognitionResult
 from ocr_models.runtime import RuntimeOptions
 from ocrserve.archives.isolated import WorkerContext

@@ -98,6 +98,7 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, str], int, str]] = {
     "no body": ({}, {}, 400, "empty_request"),
     "0 bytes": ({"body": b""}, {}, 400, "empty_request"),
     "not json": ({"body": PHOTO}, {}, 400, "invalid_json"),
+    "nested without end": ({"body": b"[" * 100_000}, {}, 400, "invalid_json"),
     "declared as json": ({"body": b"{"}, {"content-type": "application/json"}, 400, "invalid_json"),
     "urlencoded": ({"body": b"a=b"}, URLENCODED, 415, "unsupported_media_type"),
     "a list": ({"body": [1, 2]}, {}, 400, "wrong_json"),
@@ -136,7 +137,7 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, str], int, str]] = {
 
 
 def test_number_of_bad_requests() -> None:
-    assert len(BAD) == 32
+    assert len(BAD) == 33
     assert {kind for *_, kind in BAD.values()} == {
         "empty_request", "invalid_json", "wrong_json", "unsupported_media_type", "several_images",
         "unknown_field", "invalid_base64", "unsupported_image_format", "undecodable_image",

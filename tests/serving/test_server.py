@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ocr_models.bundle import IMAGE_TASKS, Task
+from ocr_models.predictors import IMAGE_TASKS, Task
 from ocrserve.archives.verify import VerificationError, compare_answers, post, verify_server
 from ocrserve.handlers.bodies import FORM_FIELDS
 from ocrserve.server import Server, ServerError

@@ -18,7 +18,8 @@ from ocr_models.mmocr_config import load_config, parse_cli_options
 from ocr_models.spec import DetectorSpec
 from ocrserve.train.augment.pipeline import Pipeline, build_pipeline
 from ocrserve.train.augment.sample import Sample
-from ocrserve.train.tasks import DetectionTask, build_task
+from ocrserve.train.tasks import build_task
+from ocrserve.train.tasks.detection import DetectionTask
 from tests.test_from_mmocr import CONFIGS as CONFIG_FOLDER
 
 SIDE = 128

@@ -123,6 +123,7 @@ def test_evaluation_reads_long_texts_in_windows(tmp_path: Path) -> None:
 
 BAD_LINES = {
     "not json": ("{", "not JSON"),
+    "nested without end": ("[" * 100_000, "not JSON"),
     "no text": ('{"label": {}}', "no text"),
     "empty text": ('{"text": "", "label": {}}', "at least one character"),
     "label is a list": ('{"text": "a", "label": []}', "items"),
@@ -134,7 +135,7 @@ BAD_LINES = {
 
 @pytest.mark.parametrize("name", BAD_LINES)
 def test_bad_lines(tmp_path: Path, name: str) -> None:
-    assert len(BAD_LINES) == 7
+    assert len(BAD_LINES) == 8
     line, message = BAD_LINES[name]
     config = short(tmp_path)
     path = tmp_path / "train.json"

@@ -117,7 +117,7 @@ class LineJsonParser:
         """Raises ValueError when the line is no such object."""
         try:
             values = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"not JSON ({error}): {_shortened(line)}") from None
         missing = [key for key in self.keys if not isinstance(values, dict) or key not in values]
         if missing:
@@ -280,6 +280,8 @@ def read_coco(path: Path, *, strict: bool) -> tuple[list[Record], Problems]:
             content = json.load(file)
         except json.JSONDecodeError as error:
             raise AnnotationError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+        except RecursionError as error:
+            raise AnnotationError(f"{path}: not JSON: {error}") from None
     if not isinstance(content, dict) or "images" not in content or "annotations" not in content:
         raise AnnotationError(f"{path}: a COCO-style json has images and annotations")
     by_image: dict[Any, list[Mapping[str, Any]]] = {}

@@ -146,7 +146,7 @@ def convert_to_openset(
             if not isinstance(page, dict) or not isinstance(page.get("annotations"), list):
                 raise ValueError("expected an object with a list of annotations")
             made = to_openset(page, merge_background=merge_background, others=others)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise AnnotationError(f"{source}: {error}") from error
         yield json.dumps(made, ensure_ascii=False)
 

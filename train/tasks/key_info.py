@@ -14,22 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ocr_models.errors import ConfigError, InputError, OcrError
+from ocr_models.errors import ConfigError, InputError
 from ocr_models.key_info import KeyInfoExtractor, KiePage, PageInput, prepare_page
 from ocr_models.kie.preprocessing import read_characters
 from ocr_models.kie.sdmgr import SDMGR, PageGraph
 from ocr_models.kie.unet import STRIDE
 from ocr_models.mmocr_pipelines import kie_preprocessing
-from ocr_models.runtime import RuntimeOptions
 from ocr_models.spec import KieSpec
 
-from . import distributed
-from .augment.sample import Sample, SampleError
-from .data.datasets import Dataset
-from .data.pages import PageTruth
-from .evaluation.key_info import OpensetPage, macro_f1, openset_f1, true_links
-from .objectives.sdmgr import SDMGRLoss, SDMGRLossConfig, targets_of
-from .settings import EvaluationSettings
+from ..augment.sample import Sample, SampleError
+from ..data.datasets import Dataset
+from ..data.pages import PageTruth
+from ..evaluation.key_info import OpensetPage, macro_f1, openset_f1, true_links
+from ..objectives.sdmgr import SDMGRLoss, SDMGRLossConfig, targets_of
+from ..settings import EvaluationSettings
+from .sharing import evaluation_runtime, in_order, share
 
 
 class KieBatch(NamedTuple):
@@ -98,10 +97,10 @@ class KieTask:
     ) -> dict[str, float]:
         """See ``Task``; ``metric_options=dict(macro_f1=dict(ignores=[...]))`` is MMOCR's."""
         ignores = _ignored_classes(settings.metric_options)
-        options = RuntimeOptions(kind="torch", device=str(device), precision="float32")
-        extractor = KeyInfoExtractor(self.spec, state_dict, options)
+        extractor = KeyInfoExtractor(self.spec, state_dict, evaluation_runtime(device))
         own: list[tuple[int, OpensetPage]] = []
-        for number, sample in _own_share(dataset, self.spec):
+        exif = self.spec.preprocessing.page.exif if self.spec.network.visual else None
+        for number, sample in share(dataset, exif):
             truth = _truth(sample, self.spec)
             result = extractor.predict([_page(sample, truth)])[0]
             pairs = []
@@ -109,8 +108,7 @@ class KieTask:
                 pairs = true_links(truth.labels, truth.groups, self.spec.links)
             classes = np.array(result.classes, np.int64)
             own.append((number, OpensetPage(classes, result.links or (), truth.labels, pairs)))
-        gathered = [pair for part in distributed.gather_objects(own) for pair in part]
-        pages = [page for _, page in sorted(gathered, key=lambda pair: pair[0])]
+        pages: list[OpensetPage] = in_order(own)
         if self.spec.links is not None:
             return openset_f1(pages, self.spec.links)
         predicted = np.concatenate([page.classes for page in pages])
@@ -178,23 +176,6 @@ def _truth(sample: Sample, spec: KieSpec) -> PageTruth:
 
 def _page(sample: Sample, truth: PageTruth) -> KiePage:
     return KiePage(sample.image, list(truth.boxes), truth.texts, truth.size)
-
-
-def _own_share(dataset: Dataset, spec: KieSpec) -> Iterator[tuple[int, Sample]]:
-    """This process's pages; pictures are read only for models that see them.
-
-    Raises:
-        SampleError: an image is missing or broken.
-    """
-    for number in range(distributed.rank(), len(dataset), distributed.world_size()):
-        sample = dataset.sample(0, number)
-        if spec.network.visual and sample.image is None:
-            assert sample.load is not None, "pages from files have one"
-            try:
-                sample.image = sample.load(spec.preprocessing.page.exif)
-            except (OcrError, OSError) as error:
-                raise SampleError(f"{sample.source}: {error}") from error
-        yield number, sample
 
 
 def _ignored_classes(options: Mapping[str, Any]) -> list[int]:
