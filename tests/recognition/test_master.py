@@ -29,10 +29,11 @@ from tests.recognition.writers import (
     END,
     MAX_SEQ_LEN,
     RATIOS,
+    assert_alone_as_together,
+    assert_written_as_plain,
     lengths,
     lines,
     lively,
-    steps_taken,
     up_to_the_ends,
 )
 
@@ -62,21 +63,12 @@ def small() -> tuple[Any, tuple[Tensor, ...], Tensor]:
 
 def test_writes_as_the_plain_way_does() -> None:
     network, encoded, plain = small()
-    written, batches = steps_taken(lambda: network.decode(encoded, RATIOS), network.decoder.norm)
-    torch.testing.assert_close(written, up_to_the_ends(plain), rtol=1e-3, atol=1e-3)
-    # As many steps as the longest line, and fewer lines as they end.
-    assert len(batches) == max(lengths(plain))
-    assert sorted(batches, reverse=True) == batches
-    assert batches[-1] < len(RATIOS)
+    assert_written_as_plain(network, encoded, plain, network.decoder.norm, atol=1e-3)
 
 
 def test_a_line_does_not_depend_on_its_neighbours() -> None:
     network, encoded, _ = small()
-    with torch.inference_mode():
-        together = network.decode(encoded, RATIOS)
-        for i in range(len(RATIOS)):
-            alone = network.decode(tuple(part[i : i + 1] for part in encoded), RATIOS[i : i + 1])
-            torch.testing.assert_close(alone[0], together[i], rtol=1e-3, atol=1e-3)
+    assert_alone_as_together(network, encoded, atol=1e-3)
 
 
 def test_told_its_own_text_it_says_the_same() -> None:

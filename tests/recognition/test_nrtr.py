@@ -44,10 +44,11 @@ from tests.recognition.writers import (
     MAX_SEQ_LEN,
     RATIOS,
     SMALL_BACKBONE,
-    lengths,
+    assert_alone_as_together,
+    assert_says_the_same_when_told,
+    assert_written_as_plain,
     lines,
     lively,
-    steps_taken,
     up_to_the_ends,
 )
 
@@ -96,37 +97,19 @@ def test_sweep_size() -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_writes_as_the_plain_way_does(name: str) -> None:
     network, encoded, plain = small(name)
-    written, batches = steps_taken(
-        lambda: network.decode(encoded, RATIOS), network.decoder.layer_norm
-    )
-    torch.testing.assert_close(written, up_to_the_ends(plain), rtol=1e-3, atol=1e-4)
-    # As many steps as the longest line, and fewer lines as they end.
-    assert len(batches) == max(lengths(plain))
-    assert sorted(batches, reverse=True) == batches
-    assert batches[-1] < len(RATIOS)
+    assert_written_as_plain(network, encoded, plain, network.decoder.layer_norm)
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_line_does_not_depend_on_its_neighbours(name: str) -> None:
     network, encoded, _ = small(name)
-    with torch.inference_mode():
-        together = network.decode(encoded, RATIOS)
-        for i in range(len(RATIOS)):
-            alone = network.decode(tuple(part[i : i + 1] for part in encoded), RATIOS[i : i + 1])
-            torch.testing.assert_close(alone[0], together[i], rtol=1e-3, atol=1e-4)
+    assert_alone_as_together(network, encoded)
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_told_its_own_text_it_says_the_same(name: str) -> None:
     network, _, plain = small(name)
-    written = plain.argmax(-1)
-    start = torch.full((len(written), 1), network.config.start_index)
-    targets = torch.cat([start, written[:, :-1]], 1)
-    with torch.inference_mode():
-        logits = network.teacher_forced(lines(), targets, RATIOS)
-        output = network(lines(), RATIOS)
-    torch.testing.assert_close(logits.softmax(-1), plain, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(output.probabilities, up_to_the_ends(plain), rtol=1e-3, atol=1e-4)
+    assert_says_the_same_when_told(network, plain)
 
 
 @pytest.mark.parametrize("name", SMALL)

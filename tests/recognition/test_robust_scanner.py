@@ -30,10 +30,10 @@ from tests.recognition.writers import (
     RATIOS,
     SMALL_BACKBONE,
     assert_alone_as_together,
-    lengths,
+    assert_says_the_same_when_told,
+    assert_written_as_plain,
     lines,
     lively,
-    steps_taken,
     up_to_the_ends,
 )
 
@@ -55,14 +55,7 @@ def test_sweep_size() -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_writes_as_the_plain_way_does(name: str) -> None:
     network, encoded, plain = lively(lambda: RobustScanner(CONFIGS[name]), plain_robust_scanner)
-    written, batches = steps_taken(
-        lambda: network.decode(encoded, RATIOS), network.decoder.prediction
-    )
-    torch.testing.assert_close(written, up_to_the_ends(plain), rtol=1e-3, atol=1e-4)
-    # As many steps as the longest line, and fewer lines as they end.
-    assert len(batches) == max(lengths(plain))
-    assert sorted(batches, reverse=True) == batches
-    assert batches[-1] < len(RATIOS)
+    assert_written_as_plain(network, encoded, plain, network.decoder.prediction)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -74,13 +67,7 @@ def test_a_line_does_not_depend_on_its_neighbours(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_told_its_own_text_it_says_the_same(name: str) -> None:
     network, _, plain = lively(lambda: RobustScanner(CONFIGS[name]), plain_robust_scanner)
-    start = torch.full((len(plain), 1), network.config.start_index)
-    targets = torch.cat([start, plain.argmax(-1)[:, :-1]], 1)
-    with torch.inference_mode():
-        logits = network.teacher_forced(lines(), targets, RATIOS)
-        output = network(lines(), RATIOS)
-    torch.testing.assert_close(logits.softmax(-1), plain, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(output.probabilities, up_to_the_ends(plain), rtol=1e-3, atol=1e-4)
+    assert_says_the_same_when_told(network, plain)
 
 
 def test_padding_is_not_looked_at() -> None:

@@ -33,10 +33,11 @@ from tests.recognition.writers import (
     RATIOS,
     SMALL_BACKBONE,
     assert_alone_as_together,
+    assert_says_the_same_when_told,
+    assert_written_as_plain,
     lengths,
     lines,
     lively,
-    steps_taken,
     up_to_the_ends,
 )
 
@@ -78,14 +79,7 @@ def test_sweep_size() -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_writes_as_the_plain_way_does(name: str) -> None:
     network, encoded, plain = lively(lambda: SAR(CONFIGS[name]), plain_sar)
-    written, batches = steps_taken(
-        lambda: network.decode(encoded, RATIOS), network.decoder.prediction
-    )
-    torch.testing.assert_close(written, up_to_the_ends(plain), rtol=1e-3, atol=1e-4)
-    # As many steps as the longest line, and fewer lines as they end.
-    assert len(batches) == max(lengths(plain))
-    assert sorted(batches, reverse=True) == batches
-    assert batches[-1] < len(RATIOS)
+    assert_written_as_plain(network, encoded, plain, network.decoder.prediction)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -98,14 +92,7 @@ def test_a_line_does_not_depend_on_its_neighbours(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in CONFIGS if "both directions" not in name])
 def test_told_its_own_text_it_says_the_same(name: str) -> None:
     network, _, plain = lively(lambda: SAR(CONFIGS[name]), plain_sar)
-    written = plain.argmax(-1)
-    start = torch.full((len(written), 1), network.config.start_index)
-    targets = torch.cat([start, written[:, :-1]], 1)
-    with torch.inference_mode():
-        logits = network.teacher_forced(lines(), targets, RATIOS)
-        output = network(lines(), RATIOS)
-    torch.testing.assert_close(logits.softmax(-1), plain, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(output.probabilities, up_to_the_ends(plain), rtol=1e-3, atol=1e-4)
+    assert_says_the_same_when_told(network, plain)
 
 
 @pytest.mark.parametrize("name", ["parallel", "parallel gru", "sequential"])

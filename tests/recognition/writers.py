@@ -81,14 +81,52 @@ def up_to_the_ends(probabilities_BTK: Tensor) -> Tensor:
     return kept
 
 
-def assert_alone_as_together(network: Any, encoded: tuple[Tensor, ...]) -> None:
+def assert_written_as_plain(
+    network: Any,
+    encoded: tuple[Tensor, ...],
+    plain_BTK: Tensor,
+    layer: nn.Module,
+    atol: float = 1e-4,
+) -> None:
+    """The product's way gives the plain one's numbers, in as many steps as the longest line has.
+
+    Args:
+        network: from ``lively``, as the next two.
+        encoded: what it decodes.
+        plain_BTK: what the plain way gave.
+        layer: one that runs once per step.
+        atol: how far numbers may be apart.
+    """
+    written_BTK, batches = steps_taken(lambda: network.decode(encoded, RATIOS), layer)
+    torch.testing.assert_close(written_BTK, up_to_the_ends(plain_BTK), rtol=1e-3, atol=atol)
+    assert len(batches) == max(lengths(plain_BTK))
+    # Fewer lines as they end.
+    assert sorted(batches, reverse=True) == batches
+    assert batches[-1] < len(RATIOS)
+
+
+def assert_says_the_same_when_told(network: Any, plain_BTK: Tensor) -> None:
+    """Teacher forcing with what the network wrote gives the probabilities of writing it."""
+    written_BT = plain_BTK.argmax(-1)
+    start_B1 = torch.full((len(written_BT), 1), network.config.start_index)
+    targets_BT = torch.cat([start_B1, written_BT[:, :-1]], 1)
+    with torch.inference_mode():
+        logits_BTK = network.teacher_forced(lines(), targets_BT, RATIOS)
+        output = network(lines(), RATIOS)
+    torch.testing.assert_close(logits_BTK.softmax(-1), plain_BTK, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        output.probabilities, up_to_the_ends(plain_BTK), rtol=1e-3, atol=1e-4
+    )
+
+
+def assert_alone_as_together(network: Any, encoded: tuple[Tensor, ...], atol: float = 1e-4) -> None:
     """Each line decoded by itself is what it is among the others."""
     with torch.inference_mode():
         together_BTK = network.decode(encoded, RATIOS)
         for i, row_TK in enumerate(together_BTK):
             own = tuple(part[i : i + 1] for part in encoded)
             alone_TK = network.decode(own, RATIOS[i : i + 1])[0]
-            torch.testing.assert_close(alone_TK, row_TK, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(alone_TK, row_TK, rtol=1e-3, atol=atol)
 
 
 def steps_taken(write: Callable[[], Tensor], layer: nn.Module) -> tuple[Tensor, list[int]]:
