@@ -6,8 +6,8 @@
 Renders the words, runs ``ocrserve train`` with the config shortened by ``--cfg-options`` (other
 data, no augmentation, fewer steps), then ``ocrserve test --eval acc`` on the same words, and writes
 what came out to ``bench/results/overfit_recognition.json``. Both commands are printed as a user
-would type them. What is already in the results is not run again without ``--again``; a training
-that was stopped continues. ``OMP_NUM_THREADS`` holds for the trainings, too.
+would type them. A config whose result and weights are there is not run again without ``--again``; a
+training that was stopped continues. ``OMP_NUM_THREADS`` holds for the trainings, too.
 """
 
 from __future__ import annotations
@@ -55,12 +55,14 @@ class Recipe:
         batch_size: words per step.
         learning_rate: a tenth of it in the last fifth.
         optimizer: its name; Adam also where the config has Adadelta, which starts slowly.
+        start: another config whose weights this one starts from, as far as they fit.
     """
 
     iterations: int = 300
     batch_size: int = 16
     learning_rate: float = 1e-3
     optimizer: str = "Adam"
+    start: str | None = None
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -68,7 +70,9 @@ RECIPES: Mapping[str, Recipe] = {
     "nrtr": Recipe(iterations=150, learning_rate=3e-4),
     "satrn": Recipe(iterations=150, learning_rate=3e-4),
     "master": Recipe(iterations=150, learning_rate=4e-4),
-    "abinet": Recipe(iterations=600, learning_rate=3e-4),
+    "abinet_vision": Recipe(iterations=600, learning_rate=3e-4),
+    # Its stages: what sees comes from the first, language model and fusion start at random.
+    "abinet": Recipe(learning_rate=3e-4, start="abinet_vision_only_academic"),
 }
 """By the beginning of a config's name, the longest first; others take the defaults."""
 
@@ -234,13 +238,23 @@ def measure(path: Path, recipe: Recipe, folder: Path, device: str | None) -> dic
     words = folder / "words"
     write_words(words)
     changes, iterations = options(load_config(path), words, recipe)
+    if recipe.start is not None:
+        changes.append(f"load_from={weights_of(recipe.start, folder)}")
     work_dir = folder / path.stem
     shown = path.relative_to(ROOT) if Path.cwd() == ROOT else path
     end = ["--device", device] if device else []
     train = ["train", str(shown), "--work-dir", str(work_dir), "--seed", "0", "--no-validate"]
     train += ["--resume", *end, "--cfg-options", *changes]
     out = work_dir / "results.json"
-    test = ["test", str(shown), str(work_dir / "latest.pth"), "--eval", "acc", "--out", str(out)]
+    test = [
+        "test",
+        str(shown),
+        str(weights_of(path.stem, folder)),
+        "--eval",
+        "acc",
+        "--out",
+        str(out),
+    ]
     test += [*end, "--cfg-options", *(c for c in changes if c.startswith(("data.test.", "model.")))]
     started = time.monotonic()
     for command in (train, test):
@@ -270,6 +284,21 @@ def stored() -> dict[str, Any]:
     return content
 
 
+def in_order(names: Iterable[str], folder: Path) -> list[str]:
+    """The configs, each behind the one that it starts from, should that not be trained yet."""
+    ordered: list[str] = []
+    for name in names:
+        start = recipe_of(name).start
+        needed = start is not None and not weights_of(start, folder).exists()
+        ordered += [start, name] if needed and start is not None else [name]
+    return list(dict.fromkeys(ordered))
+
+
+def weights_of(name: str, folder: Path) -> Path:
+    """Where the training of a config leaves its weights."""
+    return folder / name / "latest.pth"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 1 when a word was not learnt."""
     configs = {path.stem: path for path in sorted(CONFIGS.glob("*/*.py"))}
@@ -277,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.overfit_words")
     parser.add_argument("config", nargs="*", metavar="NAME", help=f"of {', '.join(configs)}")
     parser.add_argument("--all", action="store_true", help="every recogniser of MMOCR")
-    parser.add_argument("--again", action="store_true", help="also what was measured before")
+    parser.add_argument("--again", action="store_true", help="also what was measured already")
     parser.add_argument("--iterations", type=int, metavar="N", help="training steps")
     parser.add_argument("--batch-size", type=int, metavar="N")
     parser.add_argument("--learning-rate", type=float, metavar="X")
@@ -290,12 +319,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sorted(set(chosen.config) - set(configs))
     if unknown or not (chosen.config or chosen.all):
         parser.error(f"no such config: {', '.join(unknown)}" if unknown else "name a config")
-    given = {key: getattr(chosen, key) for key in Recipe.__dataclass_fields__}
+    given = {key: getattr(chosen, key, None) for key in Recipe.__dataclass_fields__}
     given = {key: value for key, value in given.items() if value is not None}
     failed = []
-    for name in configs if chosen.all else chosen.config:
+    for name in in_order(configs if chosen.all else chosen.config, chosen.folder):
         entry = stored().get(name)
-        if entry is None or chosen.again:
+        if entry is None or chosen.again or not weights_of(name, chosen.folder).exists():
             recipe = replace(recipe_of(name), **given)
             entry = measure(configs[name], recipe, chosen.folder, chosen.device)
             RESULTS.parent.mkdir(exist_ok=True)

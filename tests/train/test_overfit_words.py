@@ -31,6 +31,18 @@ def test_number_of_configs() -> None:
     assert len(NAMES) == 20
 
 
+def test_stages_come_in_order(tmp_path: Path) -> None:
+    vision = "abinet_vision_only_academic"
+    assert overfit_words.in_order(["abinet_academic", vision], tmp_path) == [
+        vision, "abinet_academic",
+    ]  # fmt: skip
+    assert overfit_words.in_order(["abinet_academic"], tmp_path) == [vision, "abinet_academic"]
+    trained = overfit_words.weights_of(vision, tmp_path)
+    trained.parent.mkdir()
+    trained.touch()
+    assert overfit_words.in_order(["abinet_academic"], tmp_path) == ["abinet_academic"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_shortened_configs(name: str, words: Path) -> None:
     recipe = overfit_words.recipe_of(name)
