@@ -42,6 +42,8 @@ OURS_ALONE = "crnn_light_synthetic"
 COUNT = 64
 HEIGHT_PX = 64
 """Of SegOCR's input."""
+UNPADDED: Mapping[str, Any] = {"keep_aspect_ratio": False, "min_width": 256, "max_width": 256}
+"""SegOCR's targets say nothing about padding, and its tests have none; nor has this training."""
 CHINESE_CHARACTERS = 11_377
 """As many as the dictionary of MMOCR's Chinese SAR has."""
 
@@ -67,9 +69,14 @@ class Recipe:
 
 RECIPES: Mapping[str, Recipe] = {
     "crnn": Recipe(iterations=1500),
+    "crnn_tps": Recipe(iterations=2400),
+    "sar": Recipe(iterations=600, batch_size=8),
+    "robustscanner": Recipe(iterations=600, batch_size=8),
+    "seg": Recipe(iterations=400, batch_size=8),
     "nrtr": Recipe(iterations=150, learning_rate=3e-4),
     "satrn": Recipe(iterations=150, learning_rate=3e-4),
-    "master": Recipe(iterations=150, learning_rate=4e-4),
+    "nrtr_r31": Recipe(iterations=700, batch_size=8, learning_rate=3e-4),
+    "master": Recipe(iterations=350, batch_size=8, learning_rate=4e-4),
     "abinet_vision": Recipe(iterations=600, learning_rate=3e-4),
     # Its stages: what sees comes from the first, language model and fusion start at random.
     "abinet": Recipe(learning_rate=3e-4, start="abinet_vision_only_academic"),
@@ -209,7 +216,10 @@ def _pipeline_values(train: Sequence[Any], test: Sequence[Any]) -> dict[str, Any
             for number, step in enumerate(test)
             if step["type"] == "Normalize"
         }
-    trained = next(step for step in train if step["type"] == "ResizeOCR")
+    place, trained = next(_resizing(train, "data.train.pipeline"))
+    if any(step["type"] == "OCRSegTargets" for step in train):
+        trained = {**trained, **UNPADDED}
+        values |= {f"{place}.{key}": UNPADDED[key] for key in UNPADDED}
     place, tested = next(_resizing(test, "data.test.pipeline"))
     default = {"width_downsample_ratio": 1 / 16}
     wanted, present = {**default, **trained}, {**default, **tested}
@@ -319,8 +329,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sorted(set(chosen.config) - set(configs))
     if unknown or not (chosen.config or chosen.all):
         parser.error(f"no such config: {', '.join(unknown)}" if unknown else "name a config")
-    given = {key: getattr(chosen, key, None) for key in Recipe.__dataclass_fields__}
-    given = {key: value for key, value in given.items() if value is not None}
+    fields = Recipe.__dataclass_fields__
+    given = {key: value for key, value in vars(chosen).items() if key in fields and value}
     failed = []
     for name in in_order(configs if chosen.all else chosen.config, chosen.folder):
         entry = stored().get(name)
