@@ -242,7 +242,9 @@ def learnt(results: Mapping[str, Any], name: str) -> str:
     """What ``bench.overfit_words`` found for a config."""
     if name not in results:
         return ""
-    return f"{results[name]['word_acc']:.3f} ({results[name]['iterations']} steps)"
+    entry = results[name]
+    start = f" from `{entry['start']}`" if entry.get("start") else ""
+    return f"{entry['word_acc']:.3f} ({entry['iterations']} steps{start})"
 
 
 def table(paths: Sequence[Path], options: argparse.Namespace, clock: Callable[[], float]) -> str:
