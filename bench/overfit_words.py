@@ -106,13 +106,15 @@ def recipe_of(name: str) -> Recipe:
 
 
 def write_words(folder: Path) -> None:
-    """64 crops with their labels in all forms that the configs read, and a large dictionary."""
+    """64 crops with their labels in all forms that the configs read, and a large dictionary.
+
+    What is there stays, since another training may be reading it.
+    """
     if (folder / "dictionary.txt").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
-    words = [w for w in WORD_LIST.read_text(encoding="utf-8").split() if 3 <= len(w) <= 9]
-    words = sorted({word.lower() for word in words if word.isascii() and word.isalnum()})
+    words = word_list()
     chosen = [words[i] for i in rng.choice(len(words), COUNT, replace=False)]
     renderer = WordRenderer(find_fonts("pip"), WordRenderConfig(max_difficulty=0.3))
     labels, boxes = [], []
@@ -134,6 +136,12 @@ def write_words(folder: Path) -> None:
     _write_lines(folder / "characters.jsonl", map(json.dumps, boxes))
     others = (chr(0x4E00 + number) for number in range(CHINESE_CHARACTERS - len(DICT36)))
     _write_lines(folder / "dictionary.txt", [*DICT36, *others])
+
+
+def word_list() -> list[str]:
+    """English words of 3 to 9 letters, in lower case."""
+    words = WORD_LIST.read_text(encoding="utf-8").lower().split()
+    return sorted({w for w in words if 3 <= len(w) <= 9 and w.isascii() and w.isalnum()})
 
 
 def separable(word: WordSample) -> bool:

@@ -47,7 +47,7 @@ from .document import markdown_table, replace_part
 from .kit import kit_result
 from .machine import describe_machine
 from .models import ROOT
-from .overfit_words import CHINESE_CHARACTERS, CONFIGS, OURS_ALONE, RESULTS, WORD_LIST
+from .overfit_words import CHINESE_CHARACTERS, CONFIGS, OURS_ALONE, RESULTS, word_list
 from .plain_decoding import PLAIN
 from .predict import CLOCKS
 
@@ -113,8 +113,7 @@ def load_subject(path: Path, checkpoint: Path) -> Subject:
 def word_crops(count: int, seed: int) -> list[np.ndarray]:
     """Rendered words of 3 to 9 letters, six on average; BGR."""
     rng = np.random.default_rng(seed)
-    words = [w for w in WORD_LIST.read_text(encoding="utf-8").split() if 3 <= len(w) <= 9]
-    words = sorted({word.lower() for word in words if word.isascii() and word.isalnum()})
+    words = word_list()
     renderer = WordRenderer(find_fonts("pip"), WordRenderConfig(max_difficulty=0.3))
     return [renderer.render(seed + i, words[rng.integers(len(words))]).image for i in range(count)]
 
