@@ -214,10 +214,7 @@ class TwoStageRuntime:
             content: where the images are not padding, as the second part wants it; an array
                 becomes a tensor on the device.
         """
-        if isinstance(self._first, TorchRuntime):
-            found = self._first.tensors(*inputs)
-        else:
-            found = tuple(torch.from_numpy(output) for output in self._first(*inputs))
+        found = _found_by(self._first, *inputs)
         on_device: Any = content
         if isinstance(content, np.ndarray):
             on_device = torch.from_numpy(content).to(self._device)
@@ -266,14 +263,21 @@ class GraphRuntime:
         """Outputs of one image (None where no part sees it) and of arrays of any shape."""
         features: Tensor | None = None
         if self._first is not None and image_1CHW is not None:
-            if isinstance(self._first, TorchRuntime):
-                (features,) = self._first.tensors(image_1CHW)
-            else:
-                features = torch.from_numpy(self._first(image_1CHW)[0]).to(self._device)
+            (features,) = _found_by(self._first, image_1CHW)
         tensors = tuple(torch.from_numpy(array).to(self._device) for array in inputs)
         with torch.inference_mode():
             outputs = self._second(features, tensors)
         return tuple(output.cpu().numpy() for output in outputs)
+
+
+def _found_by(first: Runtime, *inputs: np.ndarray) -> tuple[Tensor, ...]:
+    """What the first part of a network gives to the second, on the device of both.
+
+    Other runtimes than PyTorch run on the CPU, and so does what follows them.
+    """
+    if isinstance(first, TorchRuntime):
+        return first.tensors(*inputs)
+    return tuple(torch.from_numpy(output) for output in first(*inputs))
 
 
 class OpenVinoRuntime:

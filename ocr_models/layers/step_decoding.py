@@ -209,8 +209,8 @@ class KeptStepDecoder:
     """
 
     def __init__(self) -> None:
-        self._made_of: tuple[object, ...] = ()
-        self._decoder: StepDecoder | None = None
+        # One attribute, so that threads never see one half of a change.
+        self._kept: tuple[tuple[object, ...], StepDecoder] | None = None
 
     def of(self, layers: Sequence[DecoderLayer], dtype: torch.dtype) -> StepDecoder:
         """The decoder of these layers as they are now."""
@@ -220,9 +220,10 @@ class KeptStepDecoder:
             return _made(layers, dtype)
         # A version counts the changes in place.
         made_of = (dtype, *((weight.data_ptr(), weight._version) for weight in weights))
-        if self._decoder is None or made_of != self._made_of:
-            self._decoder, self._made_of = _made(layers, dtype), made_of
-        return self._decoder
+        kept = self._kept
+        if kept is None or kept[0] != made_of:
+            kept = self._kept = made_of, _made(layers, dtype)
+        return kept[1]
 
 
 def _made(layers: Sequence[DecoderLayer], dtype: torch.dtype) -> StepDecoder:
