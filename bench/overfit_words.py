@@ -78,7 +78,7 @@ RECIPES: Mapping[str, Recipe] = {
     "nrtr": Recipe(iterations=150, learning_rate=3e-4),
     "satrn": Recipe(iterations=150, learning_rate=3e-4),
     "nrtr_r31": Recipe(iterations=640, learning_rate=3e-4),
-    "master": Recipe(iterations=640, learning_rate=2e-4),
+    "master": Recipe(iterations=1000, learning_rate=2e-4),
     "abinet_vision": Recipe(iterations=600, learning_rate=3e-4),
     # Its stages: what sees comes from the first, language model and fusion start at random.
     "abinet": Recipe(learning_rate=3e-4, start="abinet_vision_only_academic"),
@@ -145,19 +145,24 @@ def word_list() -> list[str]:
 
 
 def separable(word: WordSample) -> bool:
-    """Whether the regions that SegOCR learns spell the word.
+    """Whether the regions that SegOCR learns spell the word, also two pixels wider or narrower.
 
-    They do not where two equal letters stand so close that their regions touch.
+    They do not where two letters stand so close that their regions touch, or where one is so narrow
+    that too little of it remains. The network's own map is half as fine as the one drawn here. Its
+    width is that of the crops that SegOCR learns here.
     """
     height, width = word.image.shape[:2]
-    quads = [HEIGHT_PX / height * (quad.astype(np.float64) + 0.5) for quad in word.char_polygons]
+    scales = np.array([UNPADDED["max_width"] / width, HEIGHT_PX / height])
+    quads = [scales * (quad.astype(np.float64) + 0.5) for quad in word.char_polygons]
     codec = SegCodec(SegCodecConfig(DICT36))
-    settings = CharacterTargets(rectangles=False)
-    size = HEIGHT_PX, round(width * HEIGHT_PX / height)
     (classes,) = codec.encode([word.text])
-    drawn = make_targets(quads, classes.tolist(), [], *size, settings).classes
-    (read,) = codec.decode(np.stack([drawn, np.ones_like(drawn)])[None].astype(np.float32))
-    return read.text == word.text
+    size = HEIGHT_PX, UNPADDED["max_width"]
+    drawn = make_targets(quads, classes.tolist(), [], *size, CharacterTargets(rectangles=False))
+    maps = drawn.classes.astype(np.uint8)
+    neighbours = np.ones((5, 5), np.uint8)
+    variants = np.stack([maps, cv2.dilate(maps, neighbours), cv2.erode(maps, neighbours)])
+    outputs = np.stack([variants, np.ones_like(variants)], axis=1).astype(np.float32)
+    return all(read.text == word.text for read in codec.decode(outputs))
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
