@@ -70,15 +70,15 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {
     "crnn": Recipe(iterations=1500),
     "crnn_tps": Recipe(iterations=3000),
-    "sar": Recipe(iterations=960, batch_size=8, learning_rate=4e-4),
+    "sar": Recipe(iterations=1120, batch_size=8, learning_rate=4e-4),
     # From a random start they know the 64 words by heart long before they look at the picture.
     "sar_r31_sequential": Recipe(350, 8, 3e-4, start="sar_r31_parallel_decoder_toy_dataset"),
-    "robustscanner": Recipe(850, 8, 3e-4, start="sar_r31_parallel_decoder_toy_dataset"),
+    "robustscanner": Recipe(1024, 8, 3e-4, start="sar_r31_parallel_decoder_toy_dataset"),
     "seg": Recipe(iterations=900, batch_size=8),
     "nrtr": Recipe(iterations=256, learning_rate=3e-4),
     "satrn": Recipe(iterations=256, learning_rate=3e-4),
-    "nrtr_r31": Recipe(iterations=896, learning_rate=3e-4),
-    "master": Recipe(iterations=1200, learning_rate=2e-4),
+    "nrtr_r31": Recipe(iterations=1280, learning_rate=3e-4),
+    "master": Recipe(iterations=1360, learning_rate=2e-4),
     "abinet_vision": Recipe(iterations=600, learning_rate=3e-4),
     # Its stages: what sees comes from the first, language model and fusion start at random.
     "abinet": Recipe(learning_rate=3e-4, start="abinet_vision_only_academic"),
