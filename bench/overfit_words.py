@@ -83,7 +83,11 @@ RECIPES: Mapping[str, Recipe] = {
     # Its stages: what sees comes from the first, language model and fusion start at random.
     "abinet": Recipe(learning_rate=3e-4, start="abinet_vision_only_academic"),
 }
-"""By the beginning of a config's name, the longest first; others take the defaults."""
+"""By the beginning of a config's name, the longest first; others take the defaults.
+
+Of both SARs and RobustScanner without their last steps, which took 32 words: see
+``docs/models/recognition.md``.
+"""
 
 # What turns each random step off.
 NOT_RANDOM: Mapping[str, Mapping[str, Any]] = {
@@ -148,8 +152,8 @@ def separable(word: WordSample) -> bool:
     """Whether the regions that SegOCR learns spell the word, also two pixels wider or narrower.
 
     They do not where two letters stand so close that their regions touch, or where one is so narrow
-    that too little of it remains. The network's own map is half as fine as the one drawn here. Its
-    width is that of the crops that SegOCR learns here.
+    that too little of it remains. The map drawn here has the size of the crops that SegOCR learns
+    from; the network's own is half as fine.
     """
     height, width = word.image.shape[:2]
     scales = np.array([UNPADDED["max_width"] / width, HEIGHT_PX / height])

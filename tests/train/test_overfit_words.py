@@ -12,6 +12,7 @@ from ocr_models.mmocr_config import load_config, parse_cli_options
 from ocrserve.train.data.build import build_datasets
 from ocrserve.train.data.datasets import prepared_sample
 from ocrserve.train.settings import read_settings
+from ocrserve.train.synth import WordSample
 
 NAMES = {
     path.stem: path
@@ -29,6 +30,18 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_number_of_configs() -> None:
     assert len(NAMES) == 20
+
+
+@pytest.mark.parametrize(
+    ("distance", "width", "separable"),
+    [(60, 40, True), (22, 40, False), (60, 4, False)],
+    ids=["apart", "two pixels between their regions", "narrow"],
+)
+def test_words_that_a_map_can_hold(distance: int, width: int, separable: bool) -> None:
+    corners = np.array([[40, 8], [40 + width, 8], [40 + width, 56], [40, 56]], np.float32)
+    quads = np.stack([corners, corners + np.array([distance, 0], np.float32)])
+    image = np.zeros((64, 256, 3), np.uint8)
+    assert overfit_words.separable(WordSample(image, "ff", quads, corners)) is separable
 
 
 def test_stages_come_in_order(tmp_path: Path) -> None:
